@@ -1,0 +1,209 @@
+/*
+ * NATS: one connection, its streams, pulling from a durable, publishing. Only lib/bus includes nats.h.
+ *
+ * The traps that shape this interface were measured against nats.c 3.4.1 and nats-server 2.9.10: messages are pulled by hand
+ * (natsSubscription_Fetch writes past its array), settled by publishing to their reply subject (natsMsg_Ack crashes on them), and a
+ * consumer that vanished is noticed by missed heartbeats (the client sees nothing else).
+ *
+ * Headers travel as one block of "Name: value\r\n" lines, in the order they came in; NULL or "" is none.
+ *
+ * Errors: LEAT_TEMPORARY whenever the server, the stream or the time limit is to blame; LEAT_PERMANENT when the same call can never
+ * work (a bad URL, a subject that is not one, a message over the server's limit). One function maps natsStatus to kind.
+ */
+#ifndef LEAT_BUS_H
+#define LEAT_BUS_H
+
+#include "leat/buf.h"
+#include "leat/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- the connection ---- */
+
+struct leat_bus; /* publishing from several threads is fine; a leat_pull or leat_inbox belongs to one thread */
+
+struct leat_bus_options {
+	const char *url;  /* one or several, with commas */
+	const char *name; /* shown by the server's monitoring */
+	int64_t request_timeout_ms;
+	int64_t retry_first_ms; /* delay between reconnects, jittered, without end */
+	int64_t retry_limit_ms;
+};
+
+/* TEMPORARY when no server answers (the caller retries); from then on it reconnects by itself, for ever. Logs each loss and return once. */
+enum leat_kind leat_bus_open(struct leat_bus **out, const struct leat_bus_options *options, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Flushes what was published (at most a second), closes and frees. NULL is fine. Every pull and inbox must be closed before. */
+void leat_bus_close(struct leat_bus *bus);
+bool leat_bus_connected(const struct leat_bus *bus);
+/* How often the connection came back. A change tells a lane that the server may have restarted (design.md section 3, epochs). */
+uint64_t leat_bus_reconnects(const struct leat_bus *bus);
+/* Largest message (headers and body) that the server takes, in bytes; 0 while it was never connected. */
+size_t leat_bus_max_payload(const struct leat_bus *bus);
+/* "2.9.10"; "" while it was never connected. Written into `out`. */
+void leat_bus_server_version(const struct leat_bus *bus, char out[32]);
+/* Sends what is buffered and waits until the server has read it. */
+enum leat_kind leat_bus_flush(struct leat_bus *bus, struct leat_error *err) __attribute__((warn_unused_result));
+
+/* ---- messages ---- */
+
+/* A message received. Everything in it is borrowed from the message and lives until leat_msg_free. */
+struct leat_msg {
+	const char *subject;
+	const char *reply; /* "" for none */
+	const char *data;  /* not terminated */
+	size_t data_bytes;
+	uint64_t seq;          /* of the stream; 0 when it did not come from one */
+	uint64_t pending;      /* how many more the durable has behind it */
+	uint64_t delivered;    /* how often it was delivered; may go backwards, so never decide by it */
+	int64_t timestamp_ns;  /* when the stream stored it, Unix time */
+	void *handle;          /* lib/bus's own */
+};
+
+void leat_msg_free(struct leat_msg *msg);
+/* First value of a header, names compared exactly; NULL when it is not there. Borrowed. */
+const char *leat_msg_header(const struct leat_msg *msg, const char *name);
+/* Appends all headers as a block. Values keep their bytes, whatever they are. */
+void leat_msg_add_headers(const struct leat_msg *msg, struct leat_buf *block);
+
+/* ---- publishing ---- */
+
+/* Plain NATS, no confirmation: buffered, sent at once by the flusher. `headers` may be NULL. */
+enum leat_kind leat_bus_publish(struct leat_bus *bus, const char *subject, const char *headers, const void *data, size_t data_bytes,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/* One message of a batch to be stored by a stream. */
+struct leat_outgoing {
+	const char *subject;
+	const char *headers; /* block or NULL; must not hold Nats-Msg-Id when `id` is set */
+	const void *data;
+	size_t data_bytes;
+	const char *id;       /* becomes Nats-Msg-Id; NULL for none */
+	enum leat_kind kind;  /* out: LEAT_OK once the stream has it (or had it: a duplicate is fine) */
+	uint64_t seq;         /* out: its sequence in the stream, when OK */
+	bool duplicate;       /* out: the stream knew this id already */
+	struct leat_error err; /* out: when not OK */
+};
+
+/*
+ * Publishes all and waits for every acknowledgement, at most request_timeout_ms after the last was sent. In order. Each message gets
+ * its own `kind`: TEMPORARY for no answer, no stream, not connected; PERMANENT for an answer that says it can never be stored.
+ * The result is the worst of them. One thread at a time per bus.
+ */
+enum leat_kind leat_bus_store(struct leat_bus *bus, struct leat_outgoing *messages, size_t count) __attribute__((warn_unused_result));
+
+/* ---- plain subscriptions: replies, listening in ---- */
+
+struct leat_inbox;
+enum leat_kind leat_inbox_open(struct leat_inbox **out, struct leat_bus *bus, const char *subject, struct leat_error *err)
+	__attribute__((warn_unused_result));
+void leat_inbox_close(struct leat_inbox *inbox);
+/* LEAT_OK with a message, or TEMPORARY when none came within the time. Free it. */
+enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
+/* ---- streams ---- */
+
+#define LEAT_STREAM_SUBJECTS 8
+
+struct leat_stream_config {
+	const char *name;
+	const char *subjects[LEAT_STREAM_SUBJECTS]; /* up to the first NULL */
+	bool work_queue;              /* kept until consumed; otherwise kept until max_age */
+	int64_t max_age_ms;           /* 0: for ever */
+	int64_t duplicates_ms;        /* window of Nats-Msg-Id */
+	int64_t max_msgs_per_subject; /* 0: no limit */
+	int64_t replicas;
+};
+
+struct leat_stream_state {
+	int64_t created_ns; /* Unix time: a stream that was deleted and made again has another */
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t first_seq;
+	uint64_t last_seq;
+	int64_t last_ns; /* timestamp of the last message; 0 for none */
+};
+
+/*
+ * Makes the stream when it is missing (two at once are fine). An existing one with other settings is never changed: every difference is
+ * appended to `differences` as a line for people ("LEAT_ENTITY: max_age is 24h, expected 168h"), and it is still LEAT_OK. File storage.
+ */
+enum leat_kind leat_stream_ensure(struct leat_bus *bus, const struct leat_stream_config *config, struct leat_buf *differences,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* PERMANENT with code not_found when there is no such stream. */
+enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, struct leat_stream_state *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Timestamp of the stored message; PERMANENT with code not_found when the stream does not hold that sequence. */
+enum leat_kind leat_stream_get_time(struct leat_bus *bus, const char *stream, uint64_t seq, int64_t *timestamp_ns, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Last message of a subject (which may hold wildcards) at or after `*seq`: used to list dead letters. Sets *seq to the message's. */
+enum leat_kind leat_stream_get_next(struct leat_bus *bus, const char *stream, const char *subject, uint64_t *seq, struct leat_msg *out,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/* ---- pulling from a durable consumer ---- */
+
+struct leat_pull;
+
+struct leat_pull_options {
+	const char *stream;
+	const char *durable;
+	int64_t ack_wait_ms;
+	int64_t max_ack_pending;
+	int64_t batch;       /* most messages on their way here or waiting here */
+	int64_t batch_bytes; /* most bytes of them; never below the server's max_payload */
+	int64_t idle_heartbeat_ms;
+};
+
+struct leat_pull_info {
+	uint64_t pending;     /* in the stream, not delivered yet */
+	uint64_t ack_pending; /* delivered, not settled */
+	uint64_t floor_seq;   /* everything at or below is settled; may lag, never leads */
+	uint64_t redelivered; /* delivered more than once and not settled */
+	uint64_t waiting;     /* pull requests that wait: processes with nothing to do */
+};
+
+enum leat_pull_event {
+	LEAT_PULL_MESSAGE, /* *out holds one */
+	LEAT_PULL_EMPTY,   /* none came within the time; all is well as far as can be told */
+	LEAT_PULL_BROKEN,  /* consumer or stream gone, heartbeats missed, connection lost: open again (and check the epoch) */
+};
+
+/*
+ * Makes the durable when it is missing (explicit ack, deliver all, no filter, unlimited deliveries), checks an existing one, and
+ * subscribes. PERMANENT with code not_found when the stream does not exist; TEMPORARY otherwise. Asks for nothing yet.
+ */
+enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/*
+ * Gives back (nak) what is queued here, waits for the subscription to end, frees. Messages already handed out stay valid and may be
+ * settled after. NULL is fine.
+ */
+void leat_pull_close(struct leat_pull *pull);
+
+/*
+ * The next message, waiting at most timeout_ms (0: only what is here already). Keeps a request for up to `batch` messages open at the
+ * server as long as it is called; after leat_pull_pause it asks for no more. BROKEN fills *err.
+ */
+enum leat_pull_event leat_pull_next(struct leat_pull *pull, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Stop (true) or resume (false) asking for messages. Those already on their way still come: take them or close. */
+void leat_pull_pause(struct leat_pull *pull, bool paused);
+
+enum leat_kind leat_pull_get_info(struct leat_pull *pull, struct leat_pull_info *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* The same without pulling, for onlookers. PERMANENT with not_found when there is no such durable. */
+enum leat_kind leat_durable_get_info(struct leat_bus *bus, const char *stream, const char *durable, struct leat_pull_info *out,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/*
+ * Settling. None of them waits; a settlement that is lost in an outage only means another delivery, so there is no error to handle.
+ * ack: done. nak: deliver again after delay_ms. progress: still at it, restart AckWait.
+ */
+void leat_msg_ack(struct leat_bus *bus, const struct leat_msg *msg);
+void leat_msg_nak(struct leat_bus *bus, const struct leat_msg *msg, int64_t delay_ms);
+void leat_msg_progress(struct leat_bus *bus, const struct leat_msg *msg);
+
+#endif

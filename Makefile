@@ -1,0 +1,143 @@
+# Leat's build. `make run` shows it working, `make test` tests it; both first install the packages that are missing.
+#
+# Sources are found by their place: lib/*/*.c and cmd/leat/*.c make the program, tests/{unit,integration}/*.c one test program,
+# tests/bench/*.c one benchmark program, tests/fuzz/*_fuzz.c a fuzzer each. sql/**/*.sql is embedded. All that is made is in build/.
+
+MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -e -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+Q := $(if $(V),,@)
+
+CC := gcc
+CLANG := clang
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion
+COMPILE := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Iinclude -pthread
+LIBRARIES := libnats libpq jansson uuid $(if $(wildcard lib/http/*.c),libcurl)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+SQL := $(shell find sql -name '*.sql' | LC_ALL=C sort)
+LIB := $(wildcard lib/*/*.c) $(if $(wildcard include/leat/schema.h),build/gen/sql_files.c)
+PROGRAM := $(wildcard cmd/leat/*.c)
+TESTS := $(wildcard tests/unit/*_test.c tests/integration/*.c)
+BENCH := $(wildcard tests/bench/*.c)
+FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
+SOURCES := $(LIB) $(PROGRAM) $(TESTS) $(BENCH) $(FUZZERS)
+HAND_WRITTEN := $(filter-out build/%,$(SOURCES))
+
+.PHONY: all run test soak bench fuzz lint format clean packages packages-test packages-lint
+all: $(if $(PROGRAM),build/leat)
+
+# ---- what people call ----
+
+run: all
+	$(Q)tests/clients/tour.sh
+
+# LEAT_TESTS="--filter 'local/*'" runs some of them.
+test: build/asan/tests $(if $(PROGRAM),build/asan/leat)
+	$(Q)LEAT_BINARY=$(CURDIR)/build/asan/leat build/asan/tests -j2 $(LEAT_TESTS)
+
+soak: build/asan/tests build/asan/leat
+	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(CURDIR)/build/asan/leat build/asan/tests -j2 $(LEAT_TESTS)
+
+bench: build/bench/bench build/leat
+	$(Q)LEAT_BINARY=$(CURDIR)/build/leat build/bench/bench $(LEAT_BENCH)
+
+FUZZ_SECONDS := 300
+fuzz: $(FUZZERS:tests/fuzz/%.c=build/fuzz/%)
+	$(Q)for fuzzer in $^; do mkdir -p $$fuzzer.corpus; $$fuzzer -max_total_time=$(FUZZ_SECONDS) $$fuzzer.corpus; done
+
+clean:
+	rm -rf build
+
+# ---- packages ----
+
+packages:
+	$(Q).ci/install-packages run
+packages-test:
+	$(Q).ci/install-packages run test
+packages-lint:
+	$(Q).ci/install-packages run test lint
+
+# ---- objects: build/obj/<variant>/<source>.o ----
+
+# $(call variant,NAME,COMPILER,FLAGS,PACKAGES)
+define variant
+build/obj/$(1)/%.o: %.c | $(4)
+	$$(Q)mkdir -p $$(@D)
+	$$(if $$(Q),@echo "  $(2) $(1) $$<")
+	$$(Q)$(2) $$(COMPILE) $(3) $$$$(pkg-config --cflags $$(LIBRARIES)) -MMD -MP -c $$< -o $$@
+endef
+
+objects = $(2:%.c=build/obj/$(1)/%.o)
+
+$(eval $(call variant,release,$(CC),-O2 -g,packages))
+$(eval $(call variant,asan,$(CC),-O1 -g $(SANITIZE),packages-test))
+$(eval $(call variant,bench,$(CC),-O2 -g,packages-test))
+$(eval $(call variant,fuzz,$(CLANG),-O1 -g $(SANITIZE) -fsanitize=fuzzer-no-link,packages-lint))
+$(eval $(call variant,lint-gcc,$(CC),-O2 -Werror,packages-lint))
+$(eval $(call variant,lint-clang,$(CLANG),-O2 -Werror,packages-lint))
+
+.SECONDARY:
+-include $(foreach v,release asan bench fuzz lint-gcc lint-clang,$(patsubst %.c,build/obj/$(v)/%.d,$(SOURCES)))
+
+# ---- programs ----
+
+# $(call link,COMPILER,FLAGS,MORE LIBRARIES)
+define link
+$(if $(Q),@echo "  link $@")
+$(Q)mkdir -p $(@D)
+$(Q)$(1) -pthread $(2) -o $@ $(filter %.o,$^) $$(pkg-config --libs $(LIBRARIES) $(3))
+endef
+
+build/leat: $(call objects,release,$(LIB) $(PROGRAM))
+	$(call link,$(CC))
+build/asan/leat: $(call objects,asan,$(LIB) $(PROGRAM))
+	$(call link,$(CC),$(SANITIZE))
+build/asan/tests: $(call objects,asan,$(LIB) $(TESTS))
+	$(call link,$(CC),$(SANITIZE),criterion)
+build/bench/bench: $(call objects,release,$(LIB)) $(call objects,bench,$(BENCH))
+	$(call link,$(CC))
+build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
+	$(call link,$(CLANG),$(SANITIZE) -fsanitize=fuzzer)
+
+# ---- the schema, embedded: one string per file, one literal per line ----
+
+# Written again at every run, moved into place only when it differs, so that a file taken away is noticed too.
+build/gen/sql_files.c: force
+	$(Q)mkdir -p $(@D)
+	$(Q){ printf '#include "leat/schema.h"\n\nconst struct leat_sql_file leat_sql_files[] = {\n'; \
+	for file in $(SQL); do \
+		printf '\t{"%s",\n' "$${file#sql/}"; \
+		sed -e 's/[\\"?]/\\&/g' -e 's/.*/\t "&\\n"/' "$$file"; \
+		printf '\n\t ""},\n'; \
+	done; \
+	printf '\t{0},\n};\n\nconst size_t leat_sql_file_count = sizeof leat_sql_files / sizeof *leat_sql_files - 1;\n'; } >$@.new
+	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+.PHONY: force
+force:
+
+# ---- lint ----
+
+lint: lint-compilers lint-tidy lint-cppcheck lint-format
+.PHONY: lint-compilers lint-tidy lint-cppcheck lint-format
+lint-compilers: $(call objects,lint-gcc,$(SOURCES)) $(call objects,lint-clang,$(SOURCES))
+
+lint-tidy: $(HAND_WRITTEN:%.c=build/tidy/%.ok)
+build/tidy/%.ok: %.c .clang-tidy $(wildcard include/leat/*.h) | packages-lint
+	$(Q)mkdir -p $(@D)
+	$(if $(Q),@echo "  clang-tidy $<")
+	$(Q)clang-tidy --quiet $< -- $(COMPILE) $$(pkg-config --cflags $(LIBRARIES)) 2>&1 | sed '/warnings\? generated\.$$/d'
+	$(Q)touch $@
+
+lint-cppcheck: | packages-lint
+	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 --library=posix \
+		-D_GNU_SOURCE -Iinclude --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		-j$$(nproc) $(HAND_WRITTEN)
+
+lint-format: | packages-lint
+	$(Q)clang-format --dry-run --Werror $(HAND_WRITTEN)
+
+format: | packages-lint
+	$(Q)clang-format -i $(HAND_WRITTEN)

@@ -1,0 +1,117 @@
+/* The table of messages: which there are, what stands in them. Everything that knows about a message reads it here. */
+#include "parts.h"
+
+#include <string.h>
+
+static const struct leat_intent_type table[] = {
+	{"entity", "upsert", LEAT_TARGET_ID_OR_KEY,
+		{{"entity_id", LEAT_FIELD_UUID, false}, {"key", LEAT_FIELD_KEY, false}, {"entity_type", LEAT_FIELD_TYPE, true},
+			{"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false}},
+		"creates the entity, or merges into what is there; brings a deleted one back with only what comes after the delete"},
+	{"entity", "merge", LEAT_TARGET_ID_OR_KEY,
+		{{"entity_id", LEAT_FIELD_UUID, false}, {"entity_type", LEAT_FIELD_TYPE, false}, {"key", LEAT_FIELD_KEY, false},
+			{"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false}, {"respect_locks", LEAT_FIELD_BOOL, false}},
+		"writes these fields and leaves the others; the later position wins, `null` is a value"},
+	{"entity", "bulk", LEAT_TARGET_IDS,
+		{{"entity_ids", LEAT_FIELD_UUIDS, true}, {"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false},
+			{"respect_locks", LEAT_FIELD_BOOL, false}},
+		"the same merge into each of 1 to 1000 entities; the outcome lists those that are `missing`"},
+	{"entity", "unset", LEAT_TARGET_ID,
+		{{"entity_id", LEAT_FIELD_UUID, true}, {"content", LEAT_FIELD_NAMES, false}, {"metadata", LEAT_FIELD_NAMES, false}},
+		"removes fields by name, at least one"},
+	{"entity", "delete", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}}, "deletes softly; a later upsert brings it back"},
+};
+
+#define ROWS (sizeof table / sizeof *table)
+
+const char *leat_role_name(enum leat_role role)
+{
+	static const char *const names[] = {
+		[LEAT_ROLE_NONE] = "", [LEAT_ROLE_USER] = "user", [LEAT_ROLE_SERVICE] = "service", [LEAT_ROLE_ENGINE] = "engine"};
+	return names[role];
+}
+
+const struct leat_intent_type *leat_intent_table(size_t *count)
+{
+	*count = ROWS;
+	return table;
+}
+
+static bool equals(const char *name, const char *text, size_t bytes)
+{
+	return strlen(name) == bytes && memcmp(name, text, bytes) == 0;
+}
+
+const struct leat_intent_type *leat_intent_find(const char *noun, size_t noun_bytes, const char *verb, size_t verb_bytes)
+{
+	for (const struct leat_intent_type *type = table; type < table + ROWS; type++)
+		if (equals(type->verb, verb, verb_bytes) && equals(type->noun, noun, noun_bytes))
+			return type;
+	return NULL;
+}
+
+size_t leat_intent_field_count(const struct leat_intent_type *type)
+{
+	size_t count = 0;
+	while (count < LEAT_INTENT_FIELDS && type->fields[count].name != NULL)
+		count++;
+	return count;
+}
+
+const struct leat_field *leat_intent_field(const struct leat_intent_type *type, enum leat_field_type wanted)
+{
+	for (size_t i = 0; i < leat_intent_field_count(type); i++)
+		if (type->fields[i].type == wanted)
+			return &type->fields[i];
+	return NULL;
+}
+
+static const char *value_shape(enum leat_field_type type)
+{
+	switch (type) {
+	case LEAT_FIELD_UUIDS:
+		return ":[1..1000]";
+	case LEAT_FIELD_OBJECT:
+		return ":{…}";
+	case LEAT_FIELD_NAMES:
+		return ":[\"field\",…]";
+	case LEAT_FIELD_BOOL:
+		return ":true";
+	case LEAT_FIELD_UUID:
+	case LEAT_FIELD_TYPE:
+	case LEAT_FIELD_KEY:
+		break;
+	}
+	return "";
+}
+
+static bool names_target(const struct leat_field *field)
+{
+	return field->type == LEAT_FIELD_UUID || field->type == LEAT_FIELD_TYPE || field->type == LEAT_FIELD_KEY;
+}
+
+static void describe_body(struct leat_buf *out, const struct leat_intent_type *type)
+{
+	bool choice = type->target == LEAT_TARGET_ID_OR_KEY;
+	if (choice && leat_intent_field(type, LEAT_FIELD_TYPE)->required)
+		leat_buf_add_text(out, "\"entity_id\" or \"key\", \"entity_type\"");
+	else if (choice)
+		leat_buf_add_text(out, "\"entity_id\" or (\"entity_type\" and \"key\")");
+	for (size_t i = 0; i < leat_intent_field_count(type); i++) {
+		const struct leat_field *field = &type->fields[i];
+		if (choice && names_target(field))
+			continue;
+		leat_buf_printf(
+			out, "%s\"%s\"%s%s", choice || i > 0 ? ", " : "", field->name, value_shape(field->type), field->required ? "" : "?");
+	}
+}
+
+void leat_intent_describe(struct leat_buf *out)
+{
+	leat_buf_add_text(out, "| intent | body | does |\n|---|---|---|\n");
+	for (const struct leat_intent_type *type = table; type < table + ROWS; type++) {
+		leat_buf_printf(out, "| `%s.%s` | `{", type->noun, type->verb);
+		describe_body(out, type);
+		leat_buf_printf(out, "}` | %s |\n", type->about);
+	}
+}

@@ -9,6 +9,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 Q := $(if $(V),,@)
+# `make B=/elsewhere` builds there.
+B := build
 
 CC := gcc
 CLANG := clang
@@ -18,16 +20,16 @@ LIBRARIES := libnats libpq jansson uuid $(if $(wildcard lib/http/*.c),libcurl)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SQL := $(shell find sql -name '*.sql' | LC_ALL=C sort)
-LIB := $(wildcard lib/*/*.c) $(if $(wildcard include/leat/schema.h),build/gen/sql_files.c)
+LIB := $(wildcard lib/*/*.c) $(if $(wildcard include/leat/schema.h),$(B)/gen/sql_files.c)
 PROGRAM := $(wildcard cmd/leat/*.c)
 TESTS := $(wildcard tests/unit/*_test.c tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
 FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
 SOURCES := $(LIB) $(PROGRAM) $(TESTS) $(BENCH) $(FUZZERS)
-HAND_WRITTEN := $(filter-out build/%,$(SOURCES))
+HAND_WRITTEN := $(filter-out $(B)/%,$(SOURCES))
 
 .PHONY: all run test soak bench fuzz lint format clean packages packages-test packages-lint
-all: $(if $(PROGRAM),build/leat)
+all: $(if $(PROGRAM),$(B)/leat)
 
 # ---- what people call ----
 
@@ -35,21 +37,21 @@ run: all
 	$(Q)tests/clients/tour.sh
 
 # LEAT_TESTS="--filter 'local/*'" runs some of them.
-test: build/asan/tests $(if $(PROGRAM),build/asan/leat)
-	$(Q)LEAT_BINARY=$(CURDIR)/build/asan/leat build/asan/tests -j2 $(LEAT_TESTS)
+test: $(B)/asan/tests $(if $(PROGRAM),$(B)/asan/leat)
+	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
-soak: build/asan/tests build/asan/leat
-	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(CURDIR)/build/asan/leat build/asan/tests -j2 $(LEAT_TESTS)
+soak: $(B)/asan/tests $(B)/asan/leat
+	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
-bench: build/bench/bench build/leat
-	$(Q)LEAT_BINARY=$(CURDIR)/build/leat build/bench/bench $(LEAT_BENCH)
+bench: $(B)/bench/bench $(B)/leat
+	$(Q)LEAT_BINARY=$(abspath $(B))/leat $(B)/bench/bench $(LEAT_BENCH)
 
 FUZZ_SECONDS := 300
-fuzz: $(FUZZERS:tests/fuzz/%.c=build/fuzz/%)
+fuzz: $(FUZZERS:tests/fuzz/%.c=$(B)/fuzz/%)
 	$(Q)for fuzzer in $^; do mkdir -p $$fuzzer.corpus; $$fuzzer -max_total_time=$(FUZZ_SECONDS) $$fuzzer.corpus; done
 
 clean:
-	rm -rf build
+	rm -rf $(B)
 
 # ---- packages ----
 
@@ -64,13 +66,13 @@ packages-lint:
 
 # $(call variant,NAME,COMPILER,FLAGS,PACKAGES)
 define variant
-build/obj/$(1)/%.o: %.c | $(4)
+$(B)/obj/$(1)/%.o: %.c | $(4)
 	$$(Q)mkdir -p $$(@D)
 	$$(if $$(Q),@echo "  $(2) $(1) $$<")
 	$$(Q)$(2) $$(COMPILE) $(3) $$$$(pkg-config --cflags $$(LIBRARIES)) -MMD -MP -c $$< -o $$@
 endef
 
-objects = $(2:%.c=build/obj/$(1)/%.o)
+objects = $(2:%.c=$(B)/obj/$(1)/%.o)
 
 $(eval $(call variant,release,$(CC),-O2 -g,packages))
 $(eval $(call variant,asan,$(CC),-O1 -g $(SANITIZE),packages-test))
@@ -80,7 +82,7 @@ $(eval $(call variant,lint-gcc,$(CC),-O2 -Werror,packages-lint))
 $(eval $(call variant,lint-clang,$(CLANG),-O2 -Werror,packages-lint))
 
 .SECONDARY:
--include $(foreach v,release asan bench fuzz lint-gcc lint-clang,$(patsubst %.c,build/obj/$(v)/%.d,$(SOURCES)))
+-include $(foreach v,release asan bench fuzz lint-gcc lint-clang,$(patsubst %.c,$(B)/obj/$(v)/%.d,$(SOURCES)))
 
 # ---- programs ----
 
@@ -91,21 +93,21 @@ $(Q)mkdir -p $(@D)
 $(Q)$(1) -pthread $(2) -o $@ $(filter %.o,$^) $$(pkg-config --libs $(LIBRARIES) $(3))
 endef
 
-build/leat: $(call objects,release,$(LIB) $(PROGRAM))
+$(B)/leat: $(call objects,release,$(LIB) $(PROGRAM))
 	$(call link,$(CC))
-build/asan/leat: $(call objects,asan,$(LIB) $(PROGRAM))
+$(B)/asan/leat: $(call objects,asan,$(LIB) $(PROGRAM))
 	$(call link,$(CC),$(SANITIZE))
-build/asan/tests: $(call objects,asan,$(LIB) $(TESTS))
+$(B)/asan/tests: $(call objects,asan,$(LIB) $(TESTS))
 	$(call link,$(CC),$(SANITIZE),criterion)
-build/bench/bench: $(call objects,release,$(LIB)) $(call objects,bench,$(BENCH))
+$(B)/bench/bench: $(call objects,release,$(LIB)) $(call objects,bench,$(BENCH))
 	$(call link,$(CC))
-build/fuzz/%: build/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
+$(B)/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
 	$(call link,$(CLANG),$(SANITIZE) -fsanitize=fuzzer)
 
 # ---- the schema, embedded: one string per file, one literal per line ----
 
 # Written again at every run, moved into place only when it differs, so that a file taken away is noticed too.
-build/gen/sql_files.c: force
+$(B)/gen/sql_files.c: force
 	$(Q)mkdir -p $(@D)
 	$(Q){ printf '#include "leat/schema.h"\n\nconst struct leat_sql_file leat_sql_files[] = {\n'; \
 	for file in $(SQL); do \
@@ -124,8 +126,8 @@ lint: lint-compilers lint-tidy lint-cppcheck lint-format
 .PHONY: lint-compilers lint-tidy lint-cppcheck lint-format
 lint-compilers: $(call objects,lint-gcc,$(SOURCES)) $(call objects,lint-clang,$(SOURCES))
 
-lint-tidy: $(HAND_WRITTEN:%.c=build/tidy/%.ok)
-build/tidy/%.ok: %.c .clang-tidy $(wildcard include/leat/*.h) | packages-lint
+lint-tidy: $(HAND_WRITTEN:%.c=$(B)/tidy/%.ok)
+$(B)/tidy/%.ok: %.c .clang-tidy $(wildcard include/leat/*.h) | packages-lint
 	$(Q)mkdir -p $(@D)
 	$(if $(Q),@echo "  clang-tidy $<")
 	$(Q)clang-tidy --quiet $< -- $(COMPILE) $$(pkg-config --cflags $(LIBRARIES)) 2>&1 | sed '/warnings\? generated\.$$/d'
@@ -133,7 +135,7 @@ build/tidy/%.ok: %.c .clang-tidy $(wildcard include/leat/*.h) | packages-lint
 
 lint-cppcheck: | packages-lint
 	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 --library=posix \
-		-D_GNU_SOURCE -Iinclude --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		-D_GNU_SOURCE -Iinclude --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=readdirCalled \
 		-j$$(nproc) $(HAND_WRITTEN)
 
 lint-format: | packages-lint

@@ -21,7 +21,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 
 SQL := $(shell find sql -name '*.sql' | LC_ALL=C sort)
 LIB := $(wildcard lib/*/*.c) $(if $(wildcard include/leat/schema.h),$(B)/gen/sql_files.c)
-PROGRAM := $(wildcard cmd/leat/*.c)
+PROGRAM := $(if $(wildcard cmd/leat/main.c),$(wildcard cmd/leat/*.c))
 TESTS := $(wildcard tests/unit/*_test.c tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
 FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)

@@ -28,6 +28,7 @@ struct leat_process {
 
 struct leat_process_spec {
 	const char *const *argv;        /* argv[0] is a path, or a name to be found by leat_program_find */
+	const char *program;            /* what is run when argv[0] is but a title; NULL: argv[0] */
 	const char *const *environment; /* "NAME=value", up to NULL: put over our own environment; may be NULL */
 	const char *log;                /* file that standard output and standard error are appended to; NULL: ours */
 	const char *output;             /* file that standard output alone goes to, truncated; NULL: as `log` says */

@@ -166,7 +166,7 @@ enum leat_kind leat_process_start(struct leat_process *out, const struct leat_pr
 {
 	struct launch launch = {.spec = spec, .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO};
 	*out = (struct leat_process){0};
-	if (leat_program_find(launch.path, spec->argv[0], NULL, err) != LEAT_OK)
+	if (leat_program_find(launch.path, spec->program != NULL ? spec->program : spec->argv[0], NULL, err) != LEAT_OK)
 		return err->kind;
 	if (spec->user != NULL && find_user(&launch, spec->user, err) != LEAT_OK)
 		return err->kind;

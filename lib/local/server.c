@@ -177,9 +177,7 @@ static enum leat_kind start(struct leat_server *server, bool port_may_change, st
 {
 	for (int tries = 1;; tries++) {
 		server->type->set_url(server);
-		enum leat_kind kind = end_leftover(server, err);
-		if (kind == LEAT_OK)
-			kind = launch_and_wait(server, err);
+		enum leat_kind kind = launch_and_wait(server, err);
 		if (kind != LEAT_TEMPORARY)
 			return kind;
 		if (tries == TRIES)
@@ -200,7 +198,7 @@ enum leat_kind leat_server_start(struct leat_server *out, enum leat_server_kind 
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "can't make %s: %s", folder, strerror(errno));
 	if (snprintf(out->log, sizeof out->log, "%s/%s.log", path, out->type->name) >= (int)sizeof out->log)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "the path %s is too long", path);
-	if (out->type->prepare(out, path, err) != LEAT_OK)
+	if (out->type->prepare(out, path, err) != LEAT_OK || end_leftover(out, err) != LEAT_OK)
 		return err->kind;
 	out->port = port > 0 && leat_port_free(port) ? port : leat_port_pick();
 	return start(out, true, err);

@@ -28,12 +28,12 @@ FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
 SOURCES := $(LIB) $(PROGRAM) $(TESTS) $(BENCH) $(FUZZERS)
 HAND_WRITTEN := $(filter-out $(B)/%,$(SOURCES))
 
-.PHONY: all run test soak bench fuzz lint format clean packages packages-test packages-lint
+.PHONY: all run test soak bench fuzz lint format clean packages packages-run packages-test packages-lint
 all: $(if $(PROGRAM),$(B)/leat)
 
 # ---- what people call ----
 
-run: all
+run: packages-run all
 	$(Q)tests/clients/tour.sh
 
 # LEAT_TESTS="--filter 'local/*'" runs some of them.
@@ -56,11 +56,13 @@ clean:
 # ---- packages ----
 
 packages:
-	$(Q).ci/install-packages run
+	$(Q).ci/install-packages build
+packages-run:
+	$(Q).ci/install-packages build servers
 packages-test:
-	$(Q).ci/install-packages run test
+	$(Q).ci/install-packages build servers test
 packages-lint:
-	$(Q).ci/install-packages run test lint
+	$(Q).ci/install-packages build servers test lint
 
 # ---- objects: build/obj/<variant>/<source>.o ----
 

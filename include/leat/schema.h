@@ -1,0 +1,39 @@
+/*
+ * The schema: sql/migrations run once, in order, with recorded checksums; sql/functions are replaced whenever they changed. All of it is
+ * embedded in the binary.
+ */
+#ifndef LEAT_SCHEMA_H
+#define LEAT_SCHEMA_H
+
+#include "leat/bus.h"
+#include "leat/error.h"
+#include "leat/param.h"
+#include "leat/pg.h"
+
+#include <stddef.h>
+
+/* Name below sql/, for example "migrations/0001_entities.sql"; sorted by name. */
+struct leat_sql_file {
+	const char *name;
+	const char *text;
+};
+
+extern const struct leat_sql_file leat_sql_files[];
+extern const size_t leat_sql_file_count;
+
+/*
+ * Brings the database up to this binary, in one transaction under an advisory lock, so that any number may start at once. Idempotent.
+ * `report` gets a line per file that was run. PERMANENT: a migration that was run has another checksum now, or the database was migrated
+ * by a newer binary, or a statement failed (named).
+ */
+enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err) __attribute__((warn_unused_result));
+
+/* The streams of design.md section 3 with this installation's retention; *count of them. */
+#define LEAT_STREAMS 6
+void leat_schema_streams(const struct leat_params *params, struct leat_stream_config out[LEAT_STREAMS]);
+
+/* Makes what is missing; what exists with other settings goes to `report`, a line each, and stays as it is. */
+enum leat_kind leat_schema_ensure_streams(struct leat_bus *bus, const struct leat_params *params, struct leat_buf *report, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
+#endif

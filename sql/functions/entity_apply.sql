@@ -1,0 +1,62 @@
+-- The two doors to leat.settle_entity_intents: a batch from the stream, and what was parked.
+
+-- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
+create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[],
+	p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
+returns setof leat.settled language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_where record := leat.stream_positions(p_stream, p_seq, p_at);
+	v_floor bigint := coalesce((select f.position from leat.stream_floors f where f.stream = p_stream), 0);
+begin
+	return query select * from leat.settle_entity_intents(p_stream, v_floor, false, v_where.known, v_where.positions, p_at, p_subject, p_tenant,
+		p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_headers, p_body, p_code, p_message);
+end
+$$;
+
+-- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position.
+-- Returns how many were decided and how many are still parked.
+create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, out decided bigint, out remaining bigint)
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_floor constant bigint := leat.note_floor(p_stream, p_epoch, p_floor_seq);
+	v_due record;
+	v_settled leat.settled;
+begin
+	with due as (
+		delete from leat.parked p
+		where p.stream = p_stream and p.position in (
+			select d.position from leat.parked d where d.stream = p_stream and d.position <= v_floor order by d.position limit p_limit)
+		returning p.*
+	)
+	select array_agg(d.position order by d.position) as position, array_agg(d.message_at order by d.position) as at,
+		array_agg(d.subject order by d.position) as subject, array_agg(d.tenant_id order by d.position) as tenant,
+		array_agg(d.role order by d.position) as role, array_agg(d.verb order by d.position) as verb,
+		array_agg(d.entity_id order by d.position) as entity, array_agg(d.actor order by d.position) as actor,
+		array_agg(d.leat_id order by d.position) as leat_id, array_agg(d.reply_to order by d.position) as reply_to,
+		array_agg(d.headers order by d.position) as headers, array_agg(d.body order by d.position) as body,
+		array_agg(null::text) as nothing
+	into v_due from due d;
+	decided := coalesce(cardinality(v_due.position), 0);
+
+	if decided > 0 then
+		for v_settled in
+			select * from leat.settle_entity_intents(p_stream, v_floor, true, '{}', v_due.position, v_due.at, v_due.subject, v_due.tenant,
+				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.nothing, v_due.nothing)
+		loop
+			if v_settled.reply is not null then
+				insert into leat.outbox (subject, body, short_body)
+				values (v_due.reply_to[v_settled.ord], convert_to(v_settled.reply, 'UTF8'), convert_to(v_settled.short_reply, 'UTF8'));
+			end if;
+			if v_settled.status = 'deferred' then
+				insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, headers, body)
+				values (p_stream, v_settled.position, v_due.at[v_settled.ord], v_due.subject[v_settled.ord], v_due.tenant[v_settled.ord],
+					v_due.role[v_settled.ord], v_due.verb[v_settled.ord], v_due.entity[v_settled.ord], v_due.actor[v_settled.ord],
+					v_due.leat_id[v_settled.ord], v_due.reply_to[v_settled.ord], v_due.headers[v_settled.ord], v_due.body[v_settled.ord]);
+			end if;
+		end loop;
+	end if;
+	remaining := (select count(*) from leat.parked p where p.stream = p_stream);
+end
+$$;

@@ -1,0 +1,165 @@
+-- One entity intent, written to its targets whatever their state: the general path. The set-based path in entity_settle.sql takes what is
+-- simple; both give the state that lib/entity/fold.c defines.
+
+-- A target as an intent at some position finds it.
+--   live       an upsert below the position, above the highest delete, is known: the intent counts
+--   overtaken  a later delete is known: the intent counts, and changes nothing
+--   deleted, missing  as far as is known; below the floor that is final
+create or replace function leat.target_state(p_row leat.entities, p_position bigint) returns text
+language sql immutable parallel safe
+return case
+	when p_row.id is null then 'missing'
+	when p_row.deleted_position > p_position then 'overtaken'
+	when p_row.upsert_positions[1] < p_position then 'live'
+	when p_row.deleted_position > 0 then 'deleted'
+	else 'missing'
+end;
+
+-- The row after one more intent; pure. p_row may be a row that is not stored yet (positions 0, nothing in it).
+-- All that was written above the last delete is taken together, changed, and split again into what is visible (at or above the lowest upsert),
+-- what is hidden, and what can never count any more: below the delete, or hidden and not above the floor.
+create or replace function leat.entity_after(p_row leat.entities, p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
+returns leat.entities language plpgsql immutable set search_path = pg_catalog
+as $$
+declare
+	v leat.entities := p_row;
+	v_fields constant jsonb := case when p_verb in ('upsert', 'merge', 'bulk') then p_body else '{}' end;
+	v_content_new constant jsonb := coalesce(v_fields -> 'content', '{}');
+	v_metadata_new constant jsonb := coalesce(v_fields -> 'metadata', '{}');
+	v_content_at jsonb := leat.fields_at(v_content_new, p_position);
+	v_metadata_at jsonb := leat.fields_at(v_metadata_new, p_position);
+	v_since bigint;
+	v_content jsonb;
+	v_metadata jsonb;
+begin
+	-- a field that direct SQL put there has no position: it counts from the first upsert on
+	v.content_positions := leat.fields_at(v.content, coalesce(v.upsert_positions[1], 0)) || v.content_positions;
+	v.metadata_positions := leat.fields_at(v.metadata, coalesce(v.upsert_positions[1], 0)) || v.metadata_positions;
+	v_content := coalesce(v.hidden -> 'content', '{}') || v.content;
+	v_metadata := coalesce(v.hidden -> 'metadata', '{}') || v.metadata;
+
+	case p_verb
+		when 'upsert' then
+			if p_position > v.type_position then
+				v.entity_type := p_body ->> 'entity_type';
+				v.type_position := p_position;
+			end if;
+			v.key := coalesce(v.key, p_body ->> 'key');
+			if p_position > v.deleted_position then
+				v.upsert_positions := leat.upserts_that_matter(v.upsert_positions || p_position, p_floor);
+			end if;
+		when 'delete' then
+			v.deleted_position := greatest(v.deleted_position, p_position);
+			v.upsert_positions := array(select u from unnest(v.upsert_positions) u where u > v.deleted_position order by u);
+		when 'unset' then
+			v_content_at := leat.names_at(p_body -> 'content', p_position);
+			v_metadata_at := leat.names_at(p_body -> 'metadata', p_position);
+		when 'merge', 'bulk' then
+	end case;
+
+	v_content_at := leat.newer_fields(v.content_positions, v_content_at, v_content_at);
+	v_metadata_at := leat.newer_fields(v.metadata_positions, v_metadata_at, v_metadata_at);
+	v_content := leat.fields_without(v_content, v_content_at) || leat.newer_fields(v.content_positions, v_content_new, v_content_at);
+	v_metadata := leat.fields_without(v_metadata, v_metadata_at) || leat.newer_fields(v.metadata_positions, v_metadata_new, v_metadata_at);
+	v.content_positions := v.content_positions || v_content_at;
+	v.metadata_positions := v.metadata_positions || v_metadata_at;
+
+	v_since := greatest(v.deleted_position, least(v.upsert_positions[1] - 1, p_floor)) + 1;
+	v_content := leat.fields_since(v_content, v.content_positions, v_since);
+	v_metadata := leat.fields_since(v_metadata, v.metadata_positions, v_since);
+	v.content_positions := leat.fields_since(v.content_positions, v.content_positions, v_since);
+	v.metadata_positions := leat.fields_since(v.metadata_positions, v.metadata_positions, v_since);
+	v.content := case when v.upsert_positions = '{}' then '{}' else leat.fields_since(v_content, v.content_positions, v.upsert_positions[1]) end;
+	v.metadata := case when v.upsert_positions = '{}' then '{}' else leat.fields_since(v_metadata, v.metadata_positions, v.upsert_positions[1]) end;
+	v_content := leat.fields_without(v_content, v.content);
+	v_metadata := leat.fields_without(v_metadata, v.metadata);
+	v.hidden := case when v_content <> '{}' or v_metadata <> '{}' then jsonb_build_object('content', v_content, 'metadata', v_metadata) end;
+
+	v.deleted_at := case when v.upsert_positions = '{}' then coalesce(v.deleted_at, now()) end;
+	v.last_position := greatest(v.last_position, p_position);
+	v.updated_at := now();
+	return v;
+end
+$$;
+
+-- Writes what leat.entity_after says to every target that has a row. One statement for all of them.
+-- Locks: the rows, which the caller has locked in order.
+create or replace function leat.change_entities(p_tenant uuid, p_ids uuid[], p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
+returns void language plpgsql set search_path = pg_catalog
+as $$
+begin
+	update leat.entities e
+	set (entity_type, key, content, metadata, updated_at, deleted_at, last_position, type_position, deleted_position, upsert_positions,
+			content_positions, metadata_positions, hidden) = (
+		select a.entity_type, a.key, a.content, a.metadata, a.updated_at, a.deleted_at, a.last_position, a.type_position, a.deleted_position,
+			a.upsert_positions, a.content_positions, a.metadata_positions, a.hidden
+		from leat.entity_after(e, p_verb, p_position, p_body, p_floor) a)
+	where e.tenant_id = p_tenant and e.id = any (p_ids);
+end
+$$;
+
+-- Creates the entity or merges into it.
+create or replace function leat.upsert_entity(p_tenant uuid, p_id uuid, p_position bigint, p_body jsonb, p_floor bigint) returns void
+language plpgsql set search_path = pg_catalog
+as $$
+begin
+	insert into leat.entities (tenant_id, id, entity_type, key, content, metadata, last_position, type_position, upsert_positions,
+		content_positions, metadata_positions)
+	values (p_tenant, p_id, p_body ->> 'entity_type', p_body ->> 'key', coalesce(p_body -> 'content', '{}'), coalesce(p_body -> 'metadata', '{}'),
+		p_position, p_position, array[p_position],
+		leat.fields_at(coalesce(p_body -> 'content', '{}'), p_position), leat.fields_at(coalesce(p_body -> 'metadata', '{}'), p_position))
+	on conflict (tenant_id, id) do nothing;
+	if not found then
+		perform leat.change_entities(p_tenant, array[p_id], 'upsert', p_position, p_body, p_floor);
+	end if;
+end
+$$;
+
+create or replace function leat.absent_message(p_verb text, p_code text, p_target uuid, p_targets bigint) returns text
+language sql immutable parallel safe
+return case
+	when p_verb = 'bulk' then format('entity_ids: none of the %s entities exists; create them with entity.upsert first', p_targets)
+	when p_code = 'deleted' then format('entity_id: %s was deleted before this; revive it with entity.upsert', p_target)
+	else format('entity_id: %s does not exist; create it with entity.upsert', p_target)
+end;
+
+-- Decides one intent and writes it. p_final: the floor has passed it, so what is missing stays missing.
+-- status is applied, rejected (with code, message) or parked (nothing written); detail is for the ledger.
+create or replace function leat.write_entity_intent(p_tenant uuid, p_verb text, p_targets uuid[], p_position bigint, p_body jsonb, p_floor bigint,
+	p_final boolean, out status text, out code text, out message text, out detail jsonb)
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_live uuid[];
+	v_absent uuid[];
+	v_deleted boolean;
+begin
+	status := 'applied';
+	if p_verb = 'upsert' then
+		perform leat.upsert_entity(p_tenant, p_targets[1], p_position, p_body, p_floor);
+		return;
+	end if;
+
+	select coalesce(array_agg(id) filter (where state = 'live'), '{}'),
+		coalesce(array_agg(id order by id) filter (where state in ('missing', 'deleted')), '{}'),
+		bool_or(state = 'deleted')
+	into v_live, v_absent, v_deleted
+	from (
+		select target.id, leat.target_state(e, p_position) as state
+		from unnest(p_targets) target (id)
+		left join leat.entities e on e.tenant_id = p_tenant and e.id = target.id) target;
+
+	if v_absent <> '{}' and not p_final then
+		status := 'parked';
+	elsif cardinality(v_absent) = cardinality(p_targets) then
+		status := 'rejected';
+		code := case when p_verb <> 'bulk' and v_deleted then 'deleted' else 'not_found' end;
+		message := leat.absent_message(p_verb, code, p_targets[1], cardinality(p_targets));
+	else
+		perform leat.change_entities(p_tenant, v_live, p_verb, p_position, p_body, p_floor);
+		if p_verb = 'bulk' then
+			detail := jsonb_build_object('entities', cardinality(p_targets), 'missing', to_jsonb(v_absent));
+		end if;
+	end if;
+end
+$$;

@@ -1,0 +1,79 @@
+-- What is said of a settled intent: to whoever asked for a reply, and to operators.
+
+-- Outcome as in design.md section 3. p_result null: none.
+create or replace function leat.outcome(p_status text, p_position bigint, p_code text, p_message text, p_result jsonb) returns jsonb
+language sql immutable parallel safe
+return jsonb_strip_nulls(jsonb_build_object('status', p_status, 'position', p_position, 'code', p_code, 'message', p_message))
+	|| case when p_result is null then '{}' else jsonb_build_object('result', p_result) end;
+
+-- An entity as it is now; null when there is no such row.
+create or replace function leat.entity_result(p_tenant uuid, p_id uuid) returns jsonb
+language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+	return (
+		select jsonb_build_object('entity_id', e.id, 'content', e.content, 'metadata', e.metadata, 'skipped_fields', '[]'::jsonb)
+		from leat.entities e where e.tenant_id = p_tenant and e.id = p_id);
+end
+$$;
+
+-- The result part of an outcome: the entity; of a bulk what the ledger says of it; of a rejected intent nothing.
+create or replace function leat.intent_result(p_status text, p_tenant uuid, p_verb text, p_entity uuid, p_detail jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+	return case
+		when p_status = 'rejected' then null
+		when p_verb = 'bulk' then p_detail
+		else leat.entity_result(p_tenant, p_entity) || coalesce(p_detail, '{}')
+	end;
+end
+$$;
+
+-- One line of a NATS header block. Line breaks in a value would end it early.
+create or replace function leat.header(p_name text, p_value text) returns bytea
+language sql immutable parallel safe
+return convert_to(p_name || ': ' || translate(p_value, E'\r\n', '  ') || E'\r\n', 'UTF8');
+
+-- The dead letter of an intent: original headers and body, and why.
+create or replace function leat.bury(p_stream text, p_position bigint, p_tenant uuid, p_noun text, p_verb text, p_subject text, p_code text,
+	p_message text, p_headers bytea, p_body bytea) returns void
+language plpgsql set search_path = pg_catalog
+as $$
+begin
+	insert into leat.outbox (subject, headers, body)
+	values (
+		coalesce('leat.dead.' || p_tenant || '.' || p_noun || '.' || p_verb, 'leat.dead.unroutable'),
+		p_headers || leat.header('Leat-Error-Code', p_code) || leat.header('Leat-Error', p_message)
+			|| leat.header('Leat-Origin-Subject', p_subject) || leat.header('Leat-Origin-Stream', p_stream)
+			|| leat.header('Leat-Origin-Seq', (p_position & ((1::bigint << 40) - 1))::text),
+		p_body);
+end
+$$;
+
+-- The reply to an intent that was just settled (status null: applied) or was settled before (known: what the ledger says). Nothing for one that is
+-- parked or deferred: its reply comes later. short_reply is the same without the result.
+create or replace function leat.entity_reply(p_stream text, p_position bigint, p_status text, p_code text, p_message text, p_tenant uuid, p_verb text,
+	p_entity uuid, p_detail jsonb, out reply text, out short_reply text)
+language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+	v_status text := coalesce(p_status, 'applied');
+	v_code text := p_code;
+	v_message text := p_message;
+	v_detail jsonb := p_detail;
+	v_result jsonb;
+begin
+	if v_status = 'known' then
+		select a.outcome, a.code, a.detail ->> 'message', a.detail into v_status, v_code, v_message, v_detail
+		from leat.activity a where a.stream = p_stream and a.position = p_position;
+	end if;
+	if v_status is null or v_status not in ('applied', 'duplicate', 'rejected') then
+		return;
+	end if;
+	v_result := leat.intent_result(v_status, p_tenant, p_verb, p_entity, v_detail);
+	reply := leat.outcome(v_status, p_position, v_code, v_message, v_result);
+	short_reply := case when v_result is null then reply
+		else (leat.outcome(v_status, p_position, v_code, v_message, null) || '{"result_omitted": true}')::text end;
+end
+$$;

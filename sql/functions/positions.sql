@@ -1,0 +1,116 @@
+-- Where an intent stands: design.md section 3, Position, Floor.
+
+-- Opens the epoch after p_epoch for messages from p_opened_at on. Two processes may notice at once: the earlier time counts.
+create or replace function leat.open_epoch(p_stream text, p_epoch integer, p_opened_at timestamptz, p_created_at timestamptz, p_reason text)
+returns void language sql set search_path = pg_catalog
+as $$
+	insert into leat.stream_epochs as known (stream, epoch, opened_at, stream_created_at, reason)
+	values (p_stream, p_epoch + 1, p_opened_at, p_created_at, p_reason)
+	on conflict (stream, epoch) do update set opened_at = least(known.opened_at, excluded.opened_at)
+$$;
+
+-- Called when a lane opens its durable and after every reconnect, before it pulls: is this still the stream that the ledger knows?
+-- Returns the current epoch, and the newest sequence of that epoch in the ledger with its time (null when there is none), so that the
+-- caller can ask the server whether it still holds that very message; if not, it calls leat.stream_was_cut.
+create or replace function leat.check_stream(p_stream text, p_created_at timestamptz, out epoch integer, out last_seq bigint, out last_at timestamptz)
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_known leat.stream_epochs;
+begin
+	insert into leat.stream_epochs (stream, epoch, opened_at, first_seq, stream_created_at, reason)
+	values (p_stream, 0, '-infinity', 0, p_created_at, 'first seen') on conflict do nothing;
+	select * into v_known from leat.stream_epochs e where e.stream = p_stream order by e.epoch desc limit 1 for update;
+	if v_known.stream_created_at is null then
+		update leat.stream_epochs e set stream_created_at = p_created_at where e.stream = p_stream and e.epoch = v_known.epoch;
+	elsif v_known.stream_created_at <> p_created_at then
+		perform leat.open_epoch(p_stream, v_known.epoch, p_created_at, p_created_at, 'the stream was deleted and made again');
+		v_known.epoch := v_known.epoch + 1;
+	end if;
+	epoch := v_known.epoch;
+	select a.position & ((1::bigint << 40) - 1), a.message_at into last_seq, last_at
+	from leat.activity a
+	where a.stream = p_stream and a.position >= epoch::bigint << 40 and a.position < (epoch + 1)::bigint << 40
+	order by a.position desc limit 1;
+end
+$$;
+
+-- The stream no longer holds what the ledger has settled (a power cut, a restored snapshot): what comes from now on is a new epoch. What the
+-- ledger knows was stored before the cut, so the epoch begins just after the newest of it.
+create or replace function leat.stream_was_cut(p_stream text, p_epoch integer, p_last_at timestamptz) returns void
+language sql set search_path = pg_catalog
+as $$
+	select leat.open_epoch(p_stream, p_epoch, p_last_at + interval '1 microsecond',
+		(select stream_created_at from leat.stream_epochs where stream = p_stream and epoch = p_epoch), 'the stream lost messages it had stored')
+$$;
+
+-- Positions of messages, in their order, and which of them are settled or parked already. A message whose position is taken by another one
+-- (the timestamps differ) opens a new epoch: the safety net under leat.check_stream.
+-- Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the tables were empty
+-- can scan them).
+create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[])
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+	v_current leat.stream_epochs;
+	v_oldest timestamptz := (select min(at) from unnest(p_at) at);
+	v_lowest bigint;
+	v_reused_at timestamptz;
+	v_reused_epoch integer;
+	v_newest_at timestamptz;
+begin
+	loop
+		select * into v_current from leat.stream_epochs e where e.stream = p_stream order by e.epoch desc limit 1;
+		if not found then
+			insert into leat.stream_epochs (stream, epoch, opened_at, first_seq, reason) values (p_stream, 0, '-infinity', 0, 'first seen')
+			on conflict do nothing;
+			continue;
+		end if;
+
+		if v_current.opened_at <= v_oldest then
+			positions := array(select v_current.epoch::bigint << 40 | seq from unnest(p_seq) seq);
+		else
+			positions := array(
+				select (select max(e.epoch) from leat.stream_epochs e where e.stream = p_stream and e.opened_at <= at)::bigint << 40 | seq
+				from unnest(p_seq, p_at) with ordinality as message (seq, at, ord) order by ord);
+		end if;
+
+		v_lowest := (select min(seq) from unnest(p_seq, positions) message (seq, position) where position >> 40 = v_current.epoch);
+		if v_lowest < v_current.first_seq or (v_lowest is not null and v_current.first_seq is null) then
+			update leat.stream_epochs e set first_seq = v_lowest
+			where e.stream = p_stream and e.epoch = v_current.epoch and (e.first_seq is null or e.first_seq > v_lowest);
+		end if;
+
+		select array_agg(message.position) filter (where message.at = settled.message_at),
+			min(message.at) filter (where message.at <> settled.message_at),
+			(min(message.position) filter (where message.at <> settled.message_at)) >> 40
+		into known, v_reused_at, v_reused_epoch
+		from unnest(positions, p_at) message (position, at)
+		cross join lateral (
+			select a.message_at from leat.activity a where a.stream = p_stream and a.position = message.position
+			union all
+			select p.message_at from leat.parked p where p.stream = p_stream and p.position = message.position
+			offset 0) settled;
+		exit when v_reused_at is null;
+
+		select a.message_at into v_newest_at from leat.activity a
+		where a.stream = p_stream and a.position >= v_reused_epoch::bigint << 40 and a.position < (v_reused_epoch + 1)::bigint << 40
+		order by a.position desc limit 1;
+		perform leat.open_epoch(p_stream, v_reused_epoch, least(v_reused_at, v_newest_at + interval '1 microsecond'), v_current.stream_created_at,
+			'a sequence came again with another message');
+	end loop;
+end
+$$;
+
+-- The position below which everything is settled, given the ack floor of a durable that was opened in epoch p_epoch. A sequence below the first
+-- of an epoch belongs to an earlier one.
+create or replace function leat.note_floor(p_stream text, p_epoch integer, p_floor_seq bigint) returns bigint
+language sql set search_path = pg_catalog
+as $$
+	insert into leat.stream_floors as known (stream, position)
+	select p_stream, coalesce(max(epoch::bigint << 40 | p_floor_seq), 0)
+	from leat.stream_epochs where stream = p_stream and epoch <= p_epoch and first_seq <= p_floor_seq
+	on conflict (stream) do update set position = greatest(known.position, excluded.position), noted_at = now()
+	returning position
+$$;

@@ -7,7 +7,6 @@
 #include "leat/buf.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +75,8 @@ static bool parse_number(const char *text, int64_t *out)
 	if (!isdigit((unsigned char)*digits))
 		return false;
 	char *end;
-	errno = 0;
-	*out = strtoll(text, &end, 10);
-	return errno == 0 && *end == '\0';
+	*out = strtoll(text, &end, 10); /* a number too long becomes the largest, which no range allows */
+	return *end == '\0';
 }
 
 /* `name` is what the person wrote: the flag or the variable. */

@@ -104,6 +104,11 @@ Test(json, a_name_twice_is_refused_at_every_level)
 	expect_value_rejected("1,\"x\":2", LEAT_CODE_INVALID_MESSAGE, "content: the name \"x\"");
 	expect_value_rejected("[{\"k\":{\"a\":1,\"b\":2,\"a\":1}}]", LEAT_CODE_INVALID_MESSAGE, "content.x[0].k: the name \"a\"");
 	expect_value_rejected("{\"a\":1,\"\\u0061\":1}", LEAT_CODE_INVALID_MESSAGE, "\"a\"");
+	expect_value_rejected("{\"é\":1,\"\\u00E9\":1}", LEAT_CODE_INVALID_MESSAGE, "\"é\"");
+	expect_value_rejected("{\"€\":1,\"\\u20ac\":1}", LEAT_CODE_INVALID_MESSAGE, "\"€\"");
+	expect_value_rejected("{\"🌊\":1,\"\\ud83c\\uDF0A\":1}", LEAT_CODE_INVALID_MESSAGE, "\"🌊\"");
+	expect_value_rejected("{\"/\":1,\"\\/\":1}", LEAT_CODE_INVALID_MESSAGE, "\"/\"");
+	expect_value_rejected("{\"\\n\":1,\"\\u000A\":1}", LEAT_CODE_INVALID_MESSAGE, "\"?\"");
 	expect_value_rejected("{\"\":1,\"\":1}", LEAT_CODE_INVALID_MESSAGE, "\"\"");
 	expect_rejected(
 		SUBJECT("delete"), "{\"entity_id\":\"" ENTITY "\",\"entity_id\":\"" ENTITY "\"}", LEAT_CODE_INVALID_MESSAGE, "the body");

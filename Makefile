@@ -124,8 +124,8 @@ force:
 
 # ---- lint ----
 
-lint: lint-compilers lint-tidy lint-cppcheck lint-format
-.PHONY: lint-compilers lint-tidy lint-cppcheck lint-format
+lint: lint-compilers lint-tidy lint-cppcheck
+.PHONY: lint-compilers lint-tidy lint-cppcheck
 lint-compilers: $(call objects,lint-gcc,$(SOURCES)) $(call objects,lint-clang,$(SOURCES))
 
 lint-tidy: $(HAND_WRITTEN:%.c=$(B)/tidy/%.ok)
@@ -139,9 +139,6 @@ lint-cppcheck: | packages-lint
 	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 --library=posix \
 		-D_GNU_SOURCE -Iinclude --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=readdirCalled \
 		-j$$(nproc) $(HAND_WRITTEN)
-
-lint-format: | packages-lint
-	$(Q)clang-format --dry-run --Werror $(HAND_WRITTEN)
 
 format: | packages-lint
 	$(Q)clang-format -i $(HAND_WRITTEN)

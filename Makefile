@@ -36,15 +36,20 @@ all: $(if $(PROGRAM),$(B)/leat)
 run: packages-run all
 	$(Q)tests/clients/tour.sh
 
-# LEAT_TESTS="--filter 'local/*'" runs some of them.
-test: $(B)/asan/tests $(if $(PROGRAM),$(B)/asan/leat)
+# LEAT_TESTS="--filter 'local/*'" runs some of them. Two of these at once take turns at building, not at testing.
+test: packages-test
+	$(take_turns) $(B)/asan/tests $(if $(PROGRAM),$(B)/asan/leat)
 	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
-soak: $(B)/asan/tests $(B)/asan/leat
+soak: packages-test
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat
 	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
-bench: $(B)/bench/bench $(B)/leat
+bench: packages-test
+	$(take_turns) $(B)/bench/bench $(B)/leat
 	$(Q)LEAT_BINARY=$(abspath $(B))/leat $(B)/bench/bench $(LEAT_BENCH)
+
+take_turns = +$(Q)mkdir -p $(B) && flock -o $(B)/lock $(MAKE) --no-print-directory
 
 FUZZ_SECONDS := 300
 fuzz: $(FUZZERS:tests/fuzz/%.c=$(B)/fuzz/%)
@@ -111,14 +116,15 @@ $(B)/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
 # Written again at every run, moved into place only when it differs, so that a file taken away is noticed too.
 $(B)/gen/sql_files.c: force
 	$(Q)mkdir -p $(@D)
-	$(Q){ printf '#include "leat/schema.h"\n\nconst struct leat_sql_file leat_sql_files[] = {\n'; \
+	$(Q)new=$@.$$$$; \
+	{ printf '#include "leat/schema.h"\n\nconst struct leat_sql_file leat_sql_files[] = {\n'; \
 	for file in $(SQL); do \
 		printf '\t{"%s",\n' "$${file#sql/}"; \
 		sed -e 's/[\\"?]/\\&/g' -e 's/.*/\t "&\\n"/' "$$file"; \
 		printf '\n\t ""},\n'; \
 	done; \
-	printf '\t{0},\n};\n\nconst size_t leat_sql_file_count = sizeof leat_sql_files / sizeof *leat_sql_files - 1;\n'; } >$@.new
-	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+	printf '\t{0},\n};\n\nconst size_t leat_sql_file_count = sizeof leat_sql_files / sizeof *leat_sql_files - 1;\n'; } >$$new; \
+	if cmp -s $$new $@; then rm $$new; else mv $$new $@; fi
 .PHONY: force
 force:
 

@@ -40,6 +40,7 @@ static void start(struct up_consumer *consumer, int number, const struct up_envi
 		return;
 	}
 	consumer->pid = consumer->process.pid;
+	leat_log(LEAT_LOG_INFO, "up", "consumer %d started (process %d)", number, (int)consumer->pid);
 }
 
 void up_consumers_revive(struct up_consumers *consumers)

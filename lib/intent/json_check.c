@@ -4,7 +4,8 @@
  * Descends by recursion, as deep as max_nesting lets it. Two ways to fail. Text that is not JSON stops the reading. A fault in what JSON
  * says (a name twice, \u0000, a number out of range) is noted, the first one, and reading goes on, since it may not be JSON at all.
  */
-#include "json.h"
+#include "leat/json.h"
+
 #include "json_names.h"
 
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #ifndef LEAT_INTENT_JSON_NAMES_H
 #define LEAT_INTENT_JSON_NAMES_H
 
-#include "json.h"
+#include "leat/json.h"
 
 struct leat_json_name;
 

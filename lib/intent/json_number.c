@@ -2,7 +2,7 @@
  * Numbers, by their digits alone. A Postgres numeric holds 131072 digits before the point and 16383 after it (its documentation, section
  * 8.1.2); the exponent moves the point first, and zeros at the end of a fraction count. Checked against Postgres 15 at each edge.
  */
-#include "json.h"
+#include "leat/json.h"
 
 #define DIGITS_BEFORE_POINT 131072
 #define DIGITS_AFTER_POINT 16383

@@ -2,8 +2,8 @@
 #ifndef LEAT_INTENT_PARTS_H
 #define LEAT_INTENT_PARTS_H
 
-#include "json.h"
 #include "leat/intent.h"
+#include "leat/json.h"
 
 size_t leat_intent_field_count(const struct leat_intent_type *type);
 /* The first field of that type in the row; NULL when there is none. */

@@ -4,7 +4,7 @@
  */
 #include "leat/intent.h"
 
-#include "text.h"
+#include "leat/text.h"
 
 #include <string.h>
 

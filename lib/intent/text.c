@@ -1,4 +1,4 @@
-#include "text.h"
+#include "leat/text.h"
 
 #include <assert.h>
 #include <ctype.h>

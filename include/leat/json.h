@@ -3,12 +3,12 @@
  * the bytes themselves go to Postgres: a 20-digit integer must arrive as it was sent, and a tree of 512 KiB of `{},{},…` costs 40 MB.
  * Memory used is that of the names of the objects that are open at one point. Pure; any thread.
  */
-#ifndef LEAT_INTENT_JSON_H
-#define LEAT_INTENT_JSON_H
+#ifndef LEAT_JSON_H
+#define LEAT_JSON_H
 
 #include "leat/buf.h"
 #include "leat/error.h"
-#include "text.h"
+#include "leat/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>

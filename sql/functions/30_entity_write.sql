@@ -1,4 +1,4 @@
--- One entity intent, written to its targets whatever their state: the general path. The set-based path in entity_settle.sql takes what is
+-- One entity intent, written to its targets whatever their state: the general path. The set-based path in 50_entity_settle.sql takes what is
 -- simple; both give the state that lib/entity/fold.c defines.
 
 -- A target as an intent at some position finds it.

@@ -1,6 +1,6 @@
 /* Text as producers send it, and as error texts may quote it. Pure; any thread. */
-#ifndef LEAT_INTENT_TEXT_H
-#define LEAT_INTENT_TEXT_H
+#ifndef LEAT_TEXT_H
+#define LEAT_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -55,6 +55,7 @@ struct leat_process {
 	const struct leat_params *params;
 	struct leat_uuid id;
 	_Atomic bool stopping;
+	int stop_fd; /* readable once the process stops */
 	_Atomic bool parked_seen; /* keep saw parked intents: entity looks at the floor */
 	struct leat_lane lanes[LEAT_LANES];
 	size_t lane_count;

@@ -21,12 +21,12 @@
 
 /* ---- child processes ---- */
 
-struct leat_process {
+struct leat_child {
 	pid_t pid; /* 0: none, or it ended */
 	int fd;    /* pidfd: readable once it ended */
 };
 
-struct leat_process_spec {
+struct leat_child_spec {
 	const char *const *argv;        /* argv[0] is a path, or a name to be found by leat_program_find */
 	const char *program;            /* what is run when argv[0] is but a title; NULL: argv[0] */
 	const char *const *environment; /* "NAME=value", up to NULL: put over our own environment; may be NULL */
@@ -43,17 +43,17 @@ struct leat_process_spec {
  * the program runs. PERMANENT: it can't be started; the text says why. Safe with threads and with nats.c: nothing but system calls
  * happens between fork and exec.
  */
-enum leat_kind leat_process_start(struct leat_process *out, const struct leat_process_spec *spec, struct leat_error *err)
+enum leat_kind leat_child_start(struct leat_child *out, const struct leat_child_spec *spec, struct leat_error *err)
 	__attribute__((warn_unused_result));
-bool leat_process_running(const struct leat_process *process);
+bool leat_child_running(const struct leat_child *child);
 /* Does nothing to one that ended. */
-void leat_process_signal(const struct leat_process *process, int signal);
+void leat_child_signal(const struct leat_child *child, int signal);
 /* Waits at most timeout_ms for it to end. True when it did, or had: *status (which may be NULL) is then as of waitpid(2), once. */
-bool leat_process_wait(struct leat_process *process, int64_t timeout_ms, int *status);
+bool leat_child_wait(struct leat_child *child, int64_t timeout_ms, int *status);
 /* Sends the signal, waits, and sends SIGKILL when that did not help. Returns the status as of waitpid(2); 0 when there was none. */
-int leat_process_stop(struct leat_process *process, int signal, int64_t timeout_ms);
+int leat_child_stop(struct leat_child *child, int signal, int64_t timeout_ms);
 /* "exited with 1", "was killed by signal 9". */
-void leat_process_describe(int status, char out[64]);
+void leat_child_describe(int status, char out[64]);
 
 /* Path of a program: PATH, then where Debian puts servers. PERMANENT with the name of the `package` to install. */
 enum leat_kind leat_program_find(char out[PATH_MAX], const char *name, const char *package, struct leat_error *err)
@@ -65,7 +65,7 @@ enum leat_server_kind { LEAT_SERVER_NATS, LEAT_SERVER_POSTGRES };
 
 struct leat_server {
 	const struct leat_server_type *type;
-	struct leat_process process;
+	struct leat_child child;
 	int port;
 	char url[128];        /* Postgres: of the database `leat`, as the superuser `postgres` */
 	char data[PATH_MAX];  /* its data folder */

@@ -30,8 +30,8 @@
 	N(idle_heartbeat_ms, 5000, 500, 30000, "ms", "how often nats-server shows an idle pull that it is alive")                  \
 	N(retry_first_ms, 100, 1, 60000, "ms", "first delay after a failure that may pass; doubles, jittered")                     \
 	N(retry_limit_ms, 5000, 10, 60000, "ms", "longest such delay")                                                             \
-	N(floor_check_ms, 500, 50, 60000, "ms", "how often the ack floor is read while intents are parked")                        \
-	N(relay_tick_ms, 5000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                 \
+	N(floor_check_ms, 500, 50, 60000, "ms", "longest pause between looks at the ack floor while intents are parked")           \
+	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                 \
 	N(relay_batch, 500, 1, 5000, "messages", "most outbox rows published at once")                                             \
 	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                       \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")              \

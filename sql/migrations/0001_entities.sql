@@ -104,7 +104,8 @@ create table leat.outbox (
 	headers bytea not null default '',
 	body bytea not null,
 	short_body bytea,
-	created_at timestamptz not null default now()
+	created_at timestamptz not null default now(),
+	retry_at timestamptz -- the server refused it; null: due
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- Full images of the row: every column but the positions. A composite type and not jsonb: building jsonb cost a third of the drain rate.

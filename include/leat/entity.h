@@ -1,0 +1,74 @@
+/*
+ * A batch of entity intents: messages in, one call of leat.apply_entity_intents, outcomes out.
+ *
+ * The life of a batch: leat_batch_add takes messages and decodes them; leat_batch_close sorts; leat_batch_send starts the call for a
+ * range of rows and leat_batch_receive reads its answer into them; the lane then settles each row; leat_batch_clear frees the messages and
+ * keeps the memory. One thread.
+ */
+#ifndef LEAT_ENTITY_H
+#define LEAT_ENTITY_H
+
+#include "leat/bus.h"
+#include "leat/error.h"
+#include "leat/intent.h"
+#include "leat/param.h"
+#include "leat/pg.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The prepared statements that this module and the entity lane use. */
+extern const struct leat_pg_statement leat_entity_statements[];
+extern const size_t leat_entity_statement_count;
+
+/* What the database did with an intent: type leat.settled in sql/functions. */
+enum leat_outcome {
+	LEAT_OUTCOME_APPLIED,
+	LEAT_OUTCOME_DUPLICATE,
+	LEAT_OUTCOME_REJECTED,
+	LEAT_OUTCOME_PARKED,   /* decided once the floor has passed it */
+	LEAT_OUTCOME_KNOWN,    /* settled or parked before: this is a redelivery */
+	LEAT_OUTCOME_DEFERRED, /* depends on another one of its batch: give it again */
+};
+
+/* One intent. Texts are borrowed from `msg` unless said otherwise. */
+struct leat_batch_row {
+	struct leat_msg msg;
+	struct leat_intent intent;
+	size_t headers_at; /* of the batch's header bytes */
+	size_t headers_bytes;
+	char *subject;     /* heap, UTF-8: how the subject goes into the database when it is not UTF-8; NULL: as it is */
+	char *rejection;   /* heap: why it was rejected before the database saw it; NULL: it was not */
+	enum leat_code code;
+	enum leat_outcome outcome;
+	char *reply;       /* heap: what to send to intent.reply_to; NULL for nothing */
+	char *short_reply; /* heap: the same, when that is over the server's limit */
+};
+
+struct leat_batch {
+	const struct leat_params *params;
+	struct leat_batch_row *rows;
+	size_t count;
+	size_t room;
+	size_t bytes; /* of the messages */
+	struct leat_buf headers;
+	struct leat_pg_array arrays[14];
+};
+
+void leat_batch_init(struct leat_batch *batch, const struct leat_params *params);
+void leat_batch_fini(struct leat_batch *batch);
+bool leat_batch_full(const struct leat_batch *batch);
+/* Takes the message. */
+void leat_batch_add(struct leat_batch *batch, struct leat_msg *msg);
+/* Puts the rows in stream order and drops second copies of one message. Nothing may be added after. */
+void leat_batch_close(struct leat_batch *batch);
+/* Starts the call for rows [from, to). Then leat_pg_finish, and leat_batch_receive with its result. */
+enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, struct leat_error *err)
+	__attribute__((warn_unused_result));
+void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const struct leat_pg_result *result);
+/* The database refused this row for good: from now on it goes in as rejected. */
+void leat_batch_reject(struct leat_batch_row *row, enum leat_code code, const char *why);
+/* Frees the messages. */
+void leat_batch_clear(struct leat_batch *batch);
+
+#endif

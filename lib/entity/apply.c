@@ -1,0 +1,96 @@
+/* The call: rows to array parameters of leat.apply_entity_intents, its answer back into the rows. */
+#include "leat/entity.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct leat_pg_statement leat_entity_statements[] = {
+	{"apply", "select ord, status, code, reply, short_reply from leat.apply_entity_intents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+			  "$12, $13, $14, $15)"},
+	{"check_stream", "select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
+					 "timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
+	{"stream_was_cut", "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"},
+	{"decide_parked", "select decided, remaining from leat.decide_parked($1, $2::integer, $3, $4::integer)"},
+};
+const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
+
+/* The parameters after the stream's name, in their order. */
+enum column { SEQ, AT, SUBJECT, TENANT, ROLE, VERB, ENTITY, ACTOR, ID, REPLY_TO, HEADERS, BODY, CODE, MESSAGE, COLUMNS };
+
+static const enum leat_pg_type types[COLUMNS] = {
+	[SEQ] = LEAT_PG_INT8, [AT] = LEAT_PG_TIME, [SUBJECT] = LEAT_PG_TEXT, [TENANT] = LEAT_PG_UUID, [ROLE] = LEAT_PG_TEXT,
+	[VERB] = LEAT_PG_TEXT, [ENTITY] = LEAT_PG_UUID, [ACTOR] = LEAT_PG_TEXT, [ID] = LEAT_PG_TEXT, [REPLY_TO] = LEAT_PG_TEXT,
+	[HEADERS] = LEAT_PG_BYTES, [BODY] = LEAT_PG_BYTES, [CODE] = LEAT_PG_TEXT, [MESSAGE] = LEAT_PG_TEXT,
+};
+
+static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch, const struct leat_batch_row *row)
+{
+	const struct leat_intent *intent = &row->intent;
+	const struct leat_subject *subject = &intent->subject;
+	bool rejected = row->rejection != NULL;
+	const char *role = subject->routable && subject->role != LEAT_ROLE_NONE ? leat_role_name(subject->role) : NULL;
+	bool single = !rejected && intent->targets == NULL;
+
+	leat_pg_array_add_int8(&arrays[SEQ], (int64_t)row->msg.seq);
+	leat_pg_array_add_time(&arrays[AT], row->msg.timestamp_ns);
+	leat_pg_array_add_text(&arrays[SUBJECT], row->subject != NULL ? row->subject : row->msg.subject);
+	leat_pg_array_add_uuid(&arrays[TENANT], subject->routable ? &subject->tenant : NULL);
+	leat_pg_array_add_text(&arrays[ROLE], role);
+	leat_pg_array_add_bytes(&arrays[VERB], subject->routable ? subject->verb : NULL, subject->verb_bytes);
+	leat_pg_array_add_uuid(&arrays[ENTITY], single ? &intent->entity_id : NULL);
+	leat_pg_array_add_text(&arrays[ACTOR], intent->actor);
+	leat_pg_array_add_text(&arrays[ID], intent->id);
+	leat_pg_array_add_text(&arrays[REPLY_TO], intent->reply_to);
+	leat_pg_array_add_bytes(&arrays[HEADERS], leat_buf_text(&batch->headers) + row->headers_at, row->headers_bytes);
+	leat_pg_array_add_bytes(&arrays[BODY], row->msg.data_bytes > 0 ? row->msg.data : "", row->msg.data_bytes);
+	leat_pg_array_add_text(&arrays[CODE], rejected ? leat_code_name(row->code) : NULL);
+	leat_pg_array_add_text(&arrays[MESSAGE], row->rejection);
+}
+
+enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, struct leat_error *err)
+{
+	static_assert(COLUMNS == sizeof batch->arrays / sizeof *batch->arrays, "one array a column");
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, "LEAT_ENTITY");
+	for (size_t i = 0; i < COLUMNS; i++)
+		leat_pg_array_start(&batch->arrays[i], types[i]);
+	for (size_t i = from; i < to; i++)
+		add_row(batch->arrays, batch, &batch->rows[i]);
+	for (size_t i = 0; i < COLUMNS; i++)
+		leat_pg_bind_array(&params, &batch->arrays[i]);
+	return leat_pg_send(pg, "apply", &params, err);
+}
+
+static enum leat_outcome parse_outcome(const char *status)
+{
+	static const struct {
+		const char *name;
+		enum leat_outcome outcome;
+	} names[] = {
+		{"applied", LEAT_OUTCOME_APPLIED}, {"duplicate", LEAT_OUTCOME_DUPLICATE}, {"rejected", LEAT_OUTCOME_REJECTED},
+		{"parked", LEAT_OUTCOME_PARKED}, {"known", LEAT_OUTCOME_KNOWN}, {"deferred", LEAT_OUTCOME_DEFERRED},
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(names[i].name, status) == 0)
+			return names[i].outcome;
+	}
+	abort(); /* sql/ and this file disagree */
+}
+
+void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const struct leat_pg_result *result)
+{
+	for (size_t i = from; i < to; i++)
+		batch->rows[i].outcome = LEAT_OUTCOME_APPLIED;
+	for (size_t i = 0; i < leat_pg_rows(result); i++) {
+		size_t at = from + (size_t)leat_pg_int8(result, i, 0) - 1;
+		assert(at < to);
+		struct leat_batch_row *row = &batch->rows[at];
+		const char *reply = leat_pg_text(result, i, 3);
+		row->outcome = parse_outcome(leat_pg_text(result, i, 1));
+		if (reply != NULL && row->reply == NULL) {
+			row->reply = leat_strdup(reply);
+			row->short_reply = leat_strdup(leat_pg_text(result, i, 4));
+		}
+	}
+}

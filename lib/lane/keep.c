@@ -1,0 +1,71 @@
+/*
+ * The keep lane: tells the database every few seconds that this process is there and how its lanes are, which `leat status` shows; and
+ * learns whether intents are parked that nobody looks after, because the process that parked them is gone.
+ */
+#include "lanes.h"
+
+#include "leat/log.h"
+#include "leat/version.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const struct leat_pg_statement statements[] = {
+	{"heartbeat", "select leat.heartbeat($1::uuid, $2, $3, $4::integer, $5, $6::jsonb)"},
+	{"leave", "delete from leat.processes where id = $1::uuid"},
+};
+
+static enum leat_kind beat(struct lane_link *link, const char *id, const char *host, struct leat_error *err)
+{
+	struct leat_process *process = link->lane->process;
+	LEAT_BUF_SCOPED lanes = LEAT_BUF_INIT;
+	leat_process_describe(process, &lanes);
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, id);
+	leat_pg_bind_text(&params, process->params->queue_group);
+	leat_pg_bind_text(&params, host);
+	leat_pg_bind_int8(&params, getpid());
+	leat_pg_bind_text(&params, LEAT_VERSION);
+	leat_pg_bind_text(&params, leat_buf_text(&lanes));
+	enum leat_kind kind = leat_pg_run(link->pg, "heartbeat", &params, &result, err);
+	if (kind == LEAT_OK && strcmp(leat_pg_text(result, 0, 0), "t") == 0)
+		atomic_store(&process->parked_seen, true);
+	return kind;
+}
+
+static void leave(struct lane_link *link, const char *id)
+{
+	struct leat_error err;
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, id);
+	if (leat_pg_run(link->pg, "leave", &params, NULL, &err) != LEAT_OK)
+		leat_log(LEAT_LOG_WARN, "keep", "this process stays in leat.processes until it is an hour old: %s", err.text);
+}
+
+void lane_keep_run(struct leat_lane *lane)
+{
+	struct lane_link link;
+	char id[LEAT_UUID_TEXT_BYTES];
+	char host[256] = "";
+	leat_uuid_format(&lane->process->id, id);
+	gethostname(host, sizeof host - 1);
+	lane_link_init(&link, lane);
+
+	while (!leat_lane_stopping(lane)) {
+		struct leat_error err;
+		if (!lane_link_open_pg(&link, statements, sizeof statements / sizeof *statements))
+			continue;
+		leat_lane_enter(lane, "working", NULL);
+		if (beat(&link, id, host, &err) != LEAT_OK) {
+			leat_lane_count(lane, LEAT_COUNT_RECONNECTS, 1);
+			lane_link_close_pg(&link);
+			lane_link_wait(&link, "waiting for Postgres", err.text);
+			continue;
+		}
+		leat_lane_sleep(lane, lane->process->params->process_heartbeat_ms);
+	}
+	if (link.pg != NULL)
+		leave(&link, id);
+	lane_link_fini(&link);
+}

@@ -1,0 +1,31 @@
+/* Inside lib/lane only: the lanes, and how they get their connections. */
+#ifndef LEAT_LIB_LANES_H
+#define LEAT_LIB_LANES_H
+
+#include "leat/bus.h"
+#include "leat/clock.h"
+#include "leat/lane.h"
+#include "leat/pg.h"
+
+void lane_entity_run(struct leat_lane *lane);
+void lane_relay_run(struct leat_lane *lane);
+void lane_keep_run(struct leat_lane *lane);
+
+/* A lane's own connections and how long to wait before the next try. */
+struct lane_link {
+	struct leat_lane *lane;
+	struct leat_bus *bus; /* NULL: not open */
+	struct leat_pg *pg;   /* NULL: not open */
+	struct leat_backoff backoff;
+};
+
+void lane_link_init(struct lane_link *link, struct leat_lane *lane);
+void lane_link_fini(struct lane_link *link);
+/* One try each; false after waiting a while, so that the caller can look whether it should stop. Opening what is open already is true. */
+bool lane_link_open_bus(struct lane_link *link);
+bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count);
+void lane_link_close_pg(struct lane_link *link);
+/* Enters the state, logging it once, and waits out the next delay. */
+void lane_link_wait(struct lane_link *link, const char *state, const char *why);
+
+#endif

@@ -1,0 +1,70 @@
+/* A lane's connections to both servers: opened when needed, tried again for ever with growing, jittered delays. */
+#include "lanes.h"
+
+#include <stdio.h>
+
+void lane_link_init(struct lane_link *link, struct leat_lane *lane)
+{
+	const struct leat_params *params = lane->process->params;
+	*link = (struct lane_link){
+		.lane = lane,
+		.backoff = {.first_ms = params->retry_first_ms, .limit_ms = params->retry_limit_ms},
+	};
+}
+
+void lane_link_fini(struct lane_link *link)
+{
+	leat_bus_close(link->bus);
+	link->bus = NULL;
+	lane_link_close_pg(link);
+}
+
+void lane_link_wait(struct lane_link *link, const char *state, const char *why)
+{
+	leat_lane_enter(link->lane, state, why);
+	leat_lane_sleep(link->lane, leat_backoff_delay_ms(&link->backoff));
+}
+
+bool lane_link_open_bus(struct lane_link *link)
+{
+	if (link->bus != NULL)
+		return true;
+	const struct leat_params *params = link->lane->process->params;
+	char name[64];
+	snprintf(name, sizeof name, "leat %s", link->lane->type->name);
+	const struct leat_bus_options options = {
+		.url = params->nats_url,
+		.name = name,
+		.request_timeout_ms = params->publish_timeout_ms,
+		.retry_first_ms = params->retry_first_ms,
+		.retry_limit_ms = params->retry_limit_ms,
+	};
+	struct leat_error err;
+	if (leat_bus_open(&link->bus, &options, &err) != LEAT_OK) {
+		lane_link_wait(link, "waiting for NATS", err.text);
+		return false;
+	}
+	link->backoff.next_ms = 0;
+	return true;
+}
+
+bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count)
+{
+	if (link->pg != NULL)
+		return true;
+	char who[64];
+	snprintf(who, sizeof who, "leat %s", link->lane->type->name);
+	struct leat_error err;
+	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, statements, count, &err) != LEAT_OK) {
+		lane_link_wait(link, "waiting for Postgres", err.text);
+		return false;
+	}
+	link->backoff.next_ms = 0;
+	return true;
+}
+
+void lane_link_close_pg(struct lane_link *link)
+{
+	leat_pg_close(link->pg);
+	link->pg = NULL;
+}

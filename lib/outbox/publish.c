@@ -1,0 +1,121 @@
+/*
+ * Rows of the outbox to messages on the wire. A row is published, refused for good, or left for the next time; nothing else can happen to it.
+ */
+#include "leat/outbox.h"
+
+#include "leat/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEQ, ID, SUBJECT, HEADERS, BODY, SHORT_BODY };
+
+/* Bytes that the protocol adds to the headers: version line, Nats-Msg-Id, end. */
+enum { FRAME_BYTES = 128 };
+
+/* A row being published. */
+struct letter {
+	struct leat_buf headers;
+	const char *body;
+	size_t body_bytes;
+};
+
+static void keep_own_headers(struct leat_buf *out, const char *headers)
+{
+	for (const char *line = headers, *end; *line != '\0'; line = end) {
+		const char *stop = strstr(line, "\r\n");
+		end = stop != NULL ? stop + 2 : line + strlen(line);
+		if (strncmp(line, "Leat-Err", 8) == 0 || strncmp(line, "Leat-Origin-", 12) == 0)
+			leat_buf_add(out, line, (size_t)(end - line));
+	}
+	leat_buf_printf(out, "Leat-Headers-Omitted: %zu\r\n", strlen(headers));
+}
+
+static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t row, size_t limit)
+{
+	size_t headers_bytes;
+	const char *headers = leat_pg_bytes(rows, row, HEADERS, &headers_bytes);
+	*out = (struct letter){0};
+	leat_buf_add(&out->headers, headers, headers_bytes);
+	out->body = leat_pg_bytes(rows, row, BODY, &out->body_bytes);
+	if (limit == 0 || headers_bytes + FRAME_BYTES + out->body_bytes <= limit)
+		return;
+
+	if (leat_pg_text(rows, row, SHORT_BODY) != NULL) {
+		out->body = leat_pg_bytes(rows, row, SHORT_BODY, &out->body_bytes);
+		return;
+	}
+	size_t omitted = out->body_bytes;
+	out->body = "";
+	out->body_bytes = 0;
+	if (headers_bytes + 2 * FRAME_BYTES > limit) {
+		leat_buf_clear(&out->headers);
+		keep_own_headers(&out->headers, headers);
+	}
+	leat_buf_printf(&out->headers, "Leat-Body-Omitted: %zu\r\n", omitted);
+}
+
+static bool is_reply(const char *subject)
+{
+	return strncmp(subject, "leat.reply.", strlen("leat.reply.")) == 0;
+}
+
+static void note(const struct leat_outgoing *message, int64_t seq, struct leat_pg_array *sent, struct leat_pg_array *refused, bool *waiting,
+	struct leat_error *err)
+{
+	if (message->kind == LEAT_OK) {
+		leat_pg_array_add_int8(sent, seq);
+	} else if (message->kind == LEAT_PERMANENT) {
+		leat_pg_array_add_int8(refused, seq);
+		leat_log(LEAT_LOG_ERROR, "relay", "outbox row to %s can't be published, next try in a minute: %s", message->subject, message->err.text);
+	} else if (!*waiting) {
+		*waiting = true;
+		*err = message->err;
+	}
+}
+
+enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_pg_result *rows, struct leat_pg_array *sent, struct leat_pg_array *refused,
+	struct leat_error *err)
+{
+	size_t count = leat_pg_rows(rows);
+	size_t limit = leat_bus_max_payload(bus);
+	struct letter *letters = leat_alloc_zero(count, sizeof *letters);
+	struct leat_outgoing *stored = leat_alloc_zero(count, sizeof *stored);
+	size_t *row_of = leat_alloc_zero(count, sizeof *row_of);
+	size_t stored_count = 0;
+	bool waiting = false;
+	bool replied = false;
+
+	for (size_t i = 0; i < count; i++) {
+		write_letter(&letters[i], rows, i, limit);
+		struct leat_outgoing message = {
+			.subject = leat_pg_text(rows, i, SUBJECT),
+			.headers = leat_buf_text(&letters[i].headers),
+			.data = letters[i].body,
+			.data_bytes = letters[i].body_bytes,
+			.id = leat_pg_text(rows, i, ID),
+		};
+		if (is_reply(message.subject)) {
+			message.kind = leat_bus_publish(bus, message.subject, message.headers, message.data, message.data_bytes, &message.err);
+			note(&message, leat_pg_int8(rows, i, SEQ), sent, refused, &waiting, err);
+			replied = true;
+		} else {
+			row_of[stored_count] = i;
+			stored[stored_count++] = message;
+		}
+	}
+	enum leat_kind kind = stored_count > 0 ? leat_bus_store(bus, stored, stored_count) : LEAT_OK;
+	for (size_t i = 0; i < stored_count; i++)
+		note(&stored[i], leat_pg_int8(rows, row_of[i], SEQ), sent, refused, &waiting, err);
+	if (waiting)
+		kind = LEAT_TEMPORARY;
+	else
+		kind = replied ? leat_bus_flush(bus, err) : LEAT_OK;
+
+	for (size_t i = 0; i < count; i++)
+		leat_buf_free(&letters[i].headers);
+	free(letters);
+	free(stored);
+	free(row_of);
+	return kind;
+}

@@ -1,0 +1,17 @@
+/* `leat consume`: one consumer process. It runs its lanes until SIGTERM or SIGINT, and ends with 0 when all of them ended in time. */
+#include "command.h"
+
+#include "leat/lane.h"
+
+#include <stdlib.h>
+
+int leat_cmd_consume(struct leat_params *params, int argc, char **argv)
+{
+	static const struct command_flag no_flags[] = {{0}};
+	struct leat_error err;
+	if (!command_take_flags("consume", no_flags, 0, &argc, argv))
+		return EXIT_USAGE;
+	if (leat_process_run(params, &err) != LEAT_OK)
+		return command_fail("consume", EXIT_FAILURE, "%s", err.text);
+	return EXIT_SUCCESS;
+}

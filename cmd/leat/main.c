@@ -1,0 +1,170 @@
+/*
+ * leat: `leat COMMAND [FLAGS] [WORDS]`. The table below is all there is to know: what a command is called, what it takes, what it does,
+ * and the function that does it.
+ *
+ * The happy path reads the settings (defaults, then LEAT_* variables, then flags) and calls the command with what is left. A command,
+ * flag or value that is not one ends with 2, and the nearest that is.
+ */
+#include "command.h"
+#include "up.h"
+
+#include "leat/buf.h"
+#include "leat/log.h"
+#include "leat/text.h"
+#include "leat/version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct command {
+	const char *name;
+	int (*run)(struct leat_params *params, int argc, char **argv);
+	const char *usage;
+	const char *about;
+	const char *details; /* lines for `leat help COMMAND`; "" for none */
+};
+
+static int run_help(struct leat_params *params, int argc, char **argv);
+static int run_version(struct leat_params *params, int argc, char **argv);
+
+static const struct command commands[] = {
+	{"up", leat_cmd_up, "[--consumers N] [--state-dir FOLDER]", "everything on one machine, in the foreground; Ctrl-C stops all of it",
+		"A private nats-server and Postgres under .leat/, schema and streams, and consumers. Nothing needs to be configured.\n"},
+	{"migrate", leat_cmd_migrate, "", "make or update the schema and the streams",
+		"Safe to run again, and by several at once. Streams that exist with other settings are reported, never changed.\n"
+		"The database is the one of LEAT_MIGRATE_URL, else of LEAT_DATABASE_URL.\n"},
+	{"consume", leat_cmd_consume, "[--queue-group NAME] [--lanes LANE,...]", "one consumer process; start as many as you like",
+		"Applies intents from the streams in Postgres until SIGTERM, which finishes what is in hand.\n"},
+	{"help", run_help, "[COMMAND | settings]", "this list, one command, or every setting", ""},
+	{"version", run_version, "", "the version of this program", ""},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static const struct command *find_command(const char *name)
+{
+	for (const struct command *command = commands; command < commands + COMMAND_COUNT; command++) {
+		if (strcmp(command->name, name) == 0)
+			return command;
+	}
+	return NULL;
+}
+
+static int refuse_command(const char *name)
+{
+	for (const struct command *command = commands; command < commands + COMMAND_COUNT; command++) {
+		if (leat_text_is_near((struct leat_text){name, strlen(name)}, command->name)) {
+			fprintf(stderr, "leat: there is no command \"%s\"; did you mean %s?\n", name, command->name);
+			return EXIT_USAGE;
+		}
+	}
+	fprintf(stderr, "leat: there is no command \"%s\"; see `leat help`\n", name);
+	return EXIT_USAGE;
+}
+
+/* ---- help ---- */
+
+static void list_commands(FILE *out)
+{
+	fprintf(out, "leat leads NATS streams to Postgres: intents in, merged entities out.\n\n");
+	for (const struct command *command = commands; command < commands + COMMAND_COUNT; command++)
+		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
+	fprintf(out, "\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes.\n");
+}
+
+static void describe_command(const struct command *command)
+{
+	printf("leat %s%s%s\n\n%s%s%s\n", command->name, *command->usage != '\0' ? " " : "", command->usage, command->about,
+		*command->details != '\0' ? "\n\n" : "", command->details);
+	if (command->run != run_help && command->run != run_version)
+		printf("All settings are flags too: `leat help settings`.\n");
+}
+
+static int run_help(struct leat_params *params, int argc, char **argv)
+{
+	(void)params;
+	if (argc < 2) {
+		list_commands(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(argv[1], "settings") == 0) {
+		LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+		leat_params_describe(&table);
+		printf("%s", leat_buf_text(&table));
+		return EXIT_SUCCESS;
+	}
+	const struct command *command = find_command(argv[1]);
+	if (command == NULL)
+		return refuse_command(argv[1]);
+	describe_command(command);
+	return EXIT_SUCCESS;
+}
+
+static int run_version(struct leat_params *params, int argc, char **argv)
+{
+	(void)params;
+	(void)argc;
+	(void)argv;
+	printf("leat %s\n", LEAT_VERSION);
+	return EXIT_SUCCESS;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- running one ---- */
+
+static enum leat_kind set_log_level(const struct leat_params *params, struct leat_error *err)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(params->log_level, names[i]) == 0) {
+			leat_log_set_level((enum leat_log_level)i);
+			return LEAT_OK;
+		}
+	}
+	return leat_fail(
+		err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "--log-level: expected debug, info, warn or error, found \"%s\"", params->log_level);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct leat_params params;
+	struct leat_error err;
+	leat_params_init(&params);
+	if (leat_params_read_environment(&params, &err) != LEAT_OK || leat_params_take_flags(&params, &argc, argv, &err) != LEAT_OK ||
+		set_log_level(&params, &err) != LEAT_OK)
+		return command_fail(command->name, EXIT_USAGE, "%s", err.text);
+	int status = command->run(&params, argc, argv);
+	if (fflush(stdout) != 0 || ferror(stdout) != 0)
+		return command_fail(command->name, status != EXIT_SUCCESS ? status : EXIT_FAILURE, "can't write to standard output");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		list_commands(stderr);
+		return EXIT_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	const struct command *command = find_command(name);
+	if (command == NULL)
+		return refuse_command(name);
+	if (asks_for_help(argc - 1, argv + 1)) {
+		describe_command(command);
+		return EXIT_SUCCESS;
+	}
+	return run(command, argc - 1, argv + 1);
+}

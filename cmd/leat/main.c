@@ -36,6 +36,19 @@ static const struct command commands[] = {
 		"The database is the one of LEAT_MIGRATE_URL, else of LEAT_DATABASE_URL.\n"},
 	{"consume", leat_cmd_consume, "[--queue-group NAME] [--lanes LANE,...]", "one consumer process; start as many as you like",
 		"Applies intents from the streams in Postgres until SIGTERM, which finishes what is in hand.\n"},
+	{"publish", leat_cmd_publish, "[NOUN.VERB --tenant TENANT] [--role ROLE] [--actor NAME] [--id ID] [--wait] [FILE]",
+		"publish intents, one JSON body a line",
+		"  --tenant TENANT  UUID of the tenant\n"
+		"  --role ROLE      user, service (default) or engine\n"
+		"  --actor NAME     Leat-Actor: a user's UUID or a service's name\n"
+		"  --id ID          Leat-Id: one effect per tenant and id; of several lines ID-1, ID-2, ...\n"
+		"  --wait           wait for the outcomes and print them, a JSON line each, in the order of the lines;\n"
+		"                   1 when an intent was rejected or has no outcome in time\n"
+		"\n"
+		"Lines come from FILE, else from standard input. Without NOUN.VERB each line is an object that says what it is:\n"
+		"  {\"intent\":\"entity.merge\",\"tenant\":\"...\",\"role\":\"service\",\"id\":\"...\",\"actor\":\"...\",\"body\":{...}}\n"
+		"where flags stand in for what it leaves out; \"raw\":\"text\" instead of \"body\" sends the text as it is.\n"
+		"Bodies are checked by the consumer, not here.\n"},
 	{"help", run_help, "[COMMAND | settings]", "this list, one command, or every setting", ""},
 	{"version", run_version, "", "the version of this program", ""},
 };

@@ -1,0 +1,94 @@
+/*
+ * JetStream's API: JSON requests on $JS.API subjects. Happy path: one request, one JSON answer without an "error".
+ *
+ * Possible failure modes are: no answer (TEMPORARY), JetStream off (TEMPORARY, and it says so), an "error" in the answer (bus_fail_api).
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define API_SUBJECT_BYTES 640 /* two names of up to 255 bytes */
+
+void bus_json_free(json_t **value)
+{
+	json_decref(*value);
+}
+
+int64_t bus_json_int(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}
+
+const char *bus_json_text(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+	return text != NULL ? text : "";
+}
+
+static int64_t fraction_ns(const char *digits, const char **behind)
+{
+	int64_t ns = 0;
+	int64_t unit = 100 * BUS_NS_PER_MS;
+	for (; *digits >= '0' && *digits <= '9'; digits++, unit /= 10)
+		ns += (*digits - '0') * unit;
+	*behind = digits;
+	return ns;
+}
+
+/* "Z", "+01:00", "-08:00". */
+static int64_t offset_s(const char *zone)
+{
+	int hours = 0;
+	int minutes = 0;
+	if ((*zone != '+' && *zone != '-') || sscanf(zone + 1, "%2d:%2d", &hours, &minutes) != 2)
+		return 0;
+	return (*zone == '-' ? -1 : 1) * (hours * 60 + minutes) * INT64_C(60);
+}
+
+int64_t bus_json_time_ns(const json_t *object, const char *name)
+{
+	const char *text = bus_json_text(object, name);
+	struct tm utc = {0};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+	if (rest == NULL || utc.tm_year < 70) /* the zero time is in the year 1 */
+		return 0;
+	int64_t ns = 0;
+	if (*rest == '.')
+		ns = fraction_ns(rest + 1, &rest);
+	return ((int64_t)timegm(&utc) - offset_s(rest)) * 1000 * BUS_NS_PER_MS + ns;
+}
+
+enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, struct leat_error *err, const char *what, ...)
+{
+	*answer = NULL;
+	char subject[API_SUBJECT_BYTES] = "$JS.API.";
+	size_t prefix = strlen(subject);
+	va_list args;
+	va_start(args, what);
+	vsnprintf(subject + prefix, sizeof subject - prefix, what, args);
+	va_end(args);
+
+	char *body = request != NULL ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
+	natsMsg *reply = NULL;
+	natsStatus s =
+		natsConnection_Request(&reply, bus->prompt.nats, subject, body, body != NULL ? (int)strlen(body) : 0, bus->request_timeout_ms);
+	free(body);
+	if (s == NATS_NO_RESPONDERS)
+		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "JetStream does not answer: is it on (nats-server -js)?");
+	if (s != NATS_OK)
+		return bus_fail(err, s, "asking %s", subject);
+	BUS_JSON_SCOPED *fields = json_loadb(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), 0, NULL);
+	natsMsg_Destroy(reply);
+	if (fields == NULL)
+		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "%s was answered with something that is not JSON", subject);
+	const json_t *error = json_object_get(fields, "error");
+	if (error != NULL)
+		return bus_fail_api(err, error, subject);
+	*answer = json_incref(fields);
+	return LEAT_OK;
+}

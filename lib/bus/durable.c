@@ -1,0 +1,97 @@
+/*
+ * Durable consumers: made when missing, checked when there, asked how far they are.
+ *
+ * An existing durable is shared by processes of maybe another version, so other settings are used as they stand and complained about.
+ * Two kinds are refused, because they would lose messages: one that does not want each message settled, and one that pushes.
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAITING_REQUESTS 4096 /* a few per process of the group; the server's default is 512 */
+
+static json_t *config_to_json(const struct leat_pull_options *options)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "durable_name", options->durable, "deliver_policy", "all", "ack_policy",
+		"explicit", "replay_policy", "instant", "ack_wait", (json_int_t)(options->ack_wait_ms * BUS_NS_PER_MS), "max_ack_pending",
+		(json_int_t)options->max_ack_pending, "max_deliver", -1, "max_waiting", WAITING_REQUESTS);
+}
+
+static void complain_of_text(
+	struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, const char *setting, const char *expected)
+{
+	const char *found = bus_json_text(config, setting);
+	if (strcmp(found, expected) != 0) {
+		bus_complain(bus, "consumer %s of %s: %s is \"%s\", expected \"%s\"; left as it is", options->durable, options->stream, setting,
+			found, expected);
+	}
+}
+
+static void complain_of_number(
+	struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, const char *setting, int64_t expected)
+{
+	int64_t found = bus_json_int(config, setting);
+	if (found != expected) {
+		bus_complain(bus, "consumer %s of %s: %s is %" PRId64 ", expected %" PRId64 "; left as it is", options->durable, options->stream,
+			setting, found, expected);
+	}
+}
+
+static enum leat_kind check(struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, struct leat_error *err)
+{
+	if (*bus_json_text(config, "deliver_subject") != '\0') {
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_CONFLICT, "consumer %s of %s pushes: delete it, or choose another queue group",
+			options->durable, options->stream);
+	}
+	if (strcmp(bus_json_text(config, "ack_policy"), "explicit") != 0) {
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_CONFLICT,
+			"consumer %s of %s has ack policy \"%s\" and would lose messages: delete it, or choose another queue group", options->durable,
+			options->stream, bus_json_text(config, "ack_policy"));
+	}
+	complain_of_number(bus, options, config, "ack_wait", options->ack_wait_ms * BUS_NS_PER_MS);
+	complain_of_number(bus, options, config, "max_ack_pending", options->max_ack_pending);
+	complain_of_number(bus, options, config, "max_deliver", -1);
+	complain_of_text(bus, options, config, "deliver_policy", "all");
+	complain_of_text(bus, options, config, "replay_policy", "instant");
+	complain_of_text(bus, options, config, "filter_subject", "");
+	return LEAT_OK;
+}
+
+/* One that two processes make at once is made by the first; both ask for the same settings, so the second changes nothing. */
+enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+{
+	if (!bus_name_valid(options->stream) || !bus_name_valid(options->durable)) {
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be the names of a stream and a consumer",
+			options->stream, options->durable);
+	}
+	BUS_JSON_SCOPED *info = NULL;
+	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK) {
+		if (err->code != LEAT_CODE_NOT_FOUND)
+			return err->kind;
+		json_t *request = json_pack("{s:s, s:o}", "stream_name", options->stream, "config", config_to_json(options));
+		if (bus_api(bus, &info, request, err, "CONSUMER.DURABLE.CREATE.%s.%s", options->stream, options->durable) != LEAT_OK)
+			return leat_fail_while(err, "making consumer %s of %s", options->durable, options->stream);
+	}
+	return check(bus, options, json_object_get(info, "config"), err);
+}
+
+enum leat_kind leat_durable_get_info(
+	struct leat_bus *bus, const char *stream, const char *durable, struct leat_pull_info *out, struct leat_error *err)
+{
+	if (!bus_name_valid(stream) || !bus_name_valid(durable))
+		return leat_fail(
+			err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be names of a stream and a consumer", stream, durable);
+	BUS_JSON_SCOPED *info = NULL;
+	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", stream, durable) != LEAT_OK)
+		return err->kind;
+	*out = (struct leat_pull_info){
+		.pending = (uint64_t)bus_json_int(info, "num_pending"),
+		.ack_pending = (uint64_t)bus_json_int(info, "num_ack_pending"),
+		.floor_seq = (uint64_t)bus_json_int(json_object_get(info, "ack_floor"), "stream_seq"),
+		.redelivered = (uint64_t)bus_json_int(info, "num_redelivered"),
+		.waiting = (uint64_t)bus_json_int(info, "num_waiting"),
+	};
+	return LEAT_OK;
+}

@@ -1,0 +1,138 @@
+/*
+ * What the files of lib/bus share. Nothing outside includes it.
+ *
+ * A bus is two connections. `prompt` writes each message to the socket at once: subscriptions, requests, single publishes. `bulk`
+ * collects for up to a millisecond, or until it is flushed: settlements and batches to be stored, where a system call a message costs
+ * more than the message (measured: 1 us of 3 us).
+ */
+#ifndef LEAT_BUS_INTERNAL_H
+#define LEAT_BUS_INTERNAL_H
+
+#include "leat/bus.h"
+#include "leat/clock.h"
+
+#include <jansson.h>
+#include <nats/nats.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#define BUS_NS_PER_MS INT64_C(1000000)
+#define BUS_INBOX_BYTES 64
+
+/* ---- connection.c ---- */
+
+struct bus_link {
+	natsConnection *nats;
+	struct leat_bus *bus;
+	struct leat_backoff backoff; /* of the library's reconnect thread */
+	atomic_uint_fast64_t losses;
+	atomic_uint_fast64_t returns;
+	sem_t ended; /* posted by the library's last callback */
+	bool speaks; /* logs loss and return: one of the two does */
+};
+
+#define BUS_COMPLAINTS 16
+
+struct bus_complaint {
+	uint64_t hash;
+	int64_t until_ms;
+};
+
+struct leat_bus {
+	struct bus_link prompt;
+	struct bus_link bulk;
+	int64_t request_timeout_ms;
+	atomic_bool closing;
+
+	struct bus_mailbox *answers; /* store.c: on bulk, at answer_prefix.> */
+	char answer_prefix[BUS_INBOX_BYTES];
+	uint64_t store_calls;
+
+	pthread_mutex_t complaints_lock;
+	struct bus_complaint complaints[BUS_COMPLAINTS];
+};
+
+/* How often this link was lost: a change since the last look means that requests under way may never be answered. */
+uint64_t bus_link_losses(const struct bus_link *link);
+bool bus_link_connected(const struct bus_link *link);
+
+/* ---- complain.c ---- */
+
+/* Logs a warning, but each distinct text once a minute at most. Any thread. */
+void bus_complain(struct leat_bus *bus, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- fail.c: every foreign verdict becomes a leat_error here ---- */
+
+/* For a natsStatus other than NATS_OK. */
+enum leat_kind bus_fail(struct leat_error *err, natsStatus status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For the "error" object of a JetStream answer. */
+enum leat_kind bus_fail_api(struct leat_error *err, const json_t *error, const char *what);
+
+/* ---- subject.c ---- */
+
+/* One or more tokens, no white space, nothing that breaks the protocol line. `wildcards`: * and > may stand for tokens. */
+bool bus_subject_valid(const char *subject, bool wildcards);
+/* A stream's or durable's name: one token that is also a file name. */
+bool bus_name_valid(const char *name);
+
+/* ---- message.c ---- */
+
+/* Copies the message and frees it; the stream's fields are read from the reply subject when it is a delivery. */
+void bus_message_take(struct leat_msg *out, natsMsg *message);
+/* From parts, the stream's fields 0; `headers` as on the wire, from "NATS/1.0" on. */
+void bus_message_make(struct leat_msg *out, const char *subject, const char *reply, const char *headers, size_t headers_bytes,
+	const char *data, size_t data_bytes);
+/* "NATS/1.0 408 Request Timeout": the number, and the text behind it when `text` is not NULL; 0 for an ordinary message. */
+int bus_message_status(const struct leat_msg *msg, char *text, size_t text_bytes);
+
+/* ---- delivery.c ---- */
+
+/* Fills seq, pending, delivered and timestamp from the reply subject of a message that a durable delivered; false for any other. */
+bool bus_delivery_read(struct leat_msg *msg);
+
+/* ---- publish.c ---- */
+
+/* Checks and publishes. `reply` and `headers` may be NULL, `id` too (Nats-Msg-Id). */
+enum leat_kind bus_publish(struct bus_link *link, const char *subject, const char *reply, const char *headers, const char *id,
+	const void *data, size_t data_bytes, struct leat_error *err) __attribute__((warn_unused_result));
+
+/* ---- store.c ---- */
+
+natsStatus bus_store_open(struct leat_bus *bus);
+void bus_store_close(struct leat_bus *bus);
+
+/* ---- mailbox.c: a subscription and what has arrived on it ---- */
+
+struct bus_mailbox;
+natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject);
+/* False when nothing comes within the time. 0 never waits. One thread. */
+bool bus_mailbox_take(struct bus_mailbox *mailbox, int64_t timeout_ms, struct leat_msg *out);
+/* Ends the subscription: when it returns, everything that was sent is here to be taken, and nothing more will come. */
+void bus_mailbox_end(struct bus_mailbox *mailbox);
+/* Ends it if need be, drops what is left. NULL is fine. */
+void bus_mailbox_free(struct bus_mailbox *mailbox);
+/* A fresh subject that nobody else uses, `_INBOX.<unique>`. */
+natsStatus bus_inbox_name(char out[BUS_INBOX_BYTES]);
+
+/* ---- api.c: JetStream's JSON API ---- */
+
+/* Asks `$JS.API.<what>` (a format) with `request`, which it takes (NULL: no body). OK: *answer is the caller's to json_decref. */
+enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, struct leat_error *err, const char *what, ...)
+	__attribute__((format(printf, 5, 6), warn_unused_result));
+/* Numbers and texts of an answer; 0 or "" where it leaves them out, as the server does with zero values. */
+int64_t bus_json_int(const json_t *object, const char *name);
+const char *bus_json_text(const json_t *object, const char *name);
+/* RFC 3339 as the server writes it, in UTC or with an offset; 0 for its zero time and for what is none. */
+int64_t bus_json_time_ns(const json_t *object, const char *name);
+
+void bus_json_free(json_t **value);
+#define BUS_JSON_SCOPED __attribute__((cleanup(bus_json_free))) json_t
+
+/* ---- durable.c ---- */
+
+/* Makes the durable when it is missing; complains about an existing one with other settings, refuses one that can't work. */
+enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
+#endif

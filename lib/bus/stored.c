@@ -1,0 +1,72 @@
+/*
+ * Reading single messages out of a stream, by sequence or the next of a subject, without a consumer. The server answers with JSON,
+ * headers and body in base64 (RFC 4648, section 4).
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int sextet(char letter)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = letter != '\0' ? strchr(alphabet, letter) : NULL;
+	return at != NULL ? (int)(at - alphabet) : -1;
+}
+
+/* Stops at the padding. */
+static void add_decoded(struct leat_buf *out, const char *text)
+{
+	unsigned int bits = 0;
+	unsigned int count = 0;
+	for (int six = sextet(*text); six >= 0; six = sextet(*++text)) {
+		bits = (bits << 6 | (unsigned int)six) & 0xFFFF;
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			unsigned char byte = (unsigned char)(bits >> count);
+			leat_buf_add(out, &byte, 1);
+		}
+	}
+}
+
+static enum leat_kind get_message(struct leat_bus *bus, json_t **message, const char *stream, json_t *request, struct leat_error *err)
+{
+	*message = NULL;
+	if (!bus_name_valid(stream)) {
+		json_decref(request);
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' can't be the name of a stream", stream);
+	}
+	BUS_JSON_SCOPED *answer = NULL;
+	if (bus_api(bus, &answer, request, err, "STREAM.MSG.GET.%s", stream) != LEAT_OK)
+		return err->kind;
+	*message = json_incref(json_object_get(answer, "message"));
+	return LEAT_OK;
+}
+
+enum leat_kind leat_stream_get_time(struct leat_bus *bus, const char *stream, uint64_t seq, int64_t *timestamp_ns, struct leat_error *err)
+{
+	BUS_JSON_SCOPED *message = NULL;
+	if (get_message(bus, &message, stream, json_pack("{s:I}", "seq", (json_int_t)seq), err) != LEAT_OK)
+		return err->kind;
+	*timestamp_ns = bus_json_time_ns(message, "time");
+	return LEAT_OK;
+}
+
+enum leat_kind leat_stream_get_next(
+	struct leat_bus *bus, const char *stream, const char *subject, uint64_t *seq, struct leat_msg *out, struct leat_error *err)
+{
+	BUS_JSON_SCOPED *message = NULL;
+	json_t *request = json_pack("{s:I, s:s}", "seq", (json_int_t)(*seq > 0 ? *seq : 1), "next_by_subj", subject);
+	if (get_message(bus, &message, stream, request, err) != LEAT_OK)
+		return err->kind;
+	LEAT_BUF_SCOPED headers = LEAT_BUF_INIT;
+	LEAT_BUF_SCOPED data = LEAT_BUF_INIT;
+	add_decoded(&headers, bus_json_text(message, "hdrs"));
+	add_decoded(&data, bus_json_text(message, "data"));
+	bus_message_make(out, bus_json_text(message, "subject"), "", headers.data, headers.len, data.data, data.len);
+	out->seq = (uint64_t)bus_json_int(message, "seq");
+	out->timestamp_ns = bus_json_time_ns(message, "time");
+	*seq = out->seq;
+	return LEAT_OK;
+}

@@ -1,0 +1,134 @@
+/*
+ * Streams: made when missing, compared when there, asked for their state. Nothing here changes an existing stream: a setting that an
+ * operator chose, or a newer version of Leat needs, is reported and left to people.
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define UNLIMITED (-1)
+
+static enum leat_kind check_name(const char *stream, struct leat_error *err)
+{
+	if (bus_name_valid(stream))
+		return LEAT_OK;
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' can't be the name of a stream", stream);
+}
+
+/* ---- what a stream should be: the "config" object ---- */
+
+static int64_t limit_or_none(int64_t limit)
+{
+	return limit > 0 ? limit : UNLIMITED;
+}
+
+static json_t *config_to_json(const struct leat_stream_config *config)
+{
+	json_t *subjects = json_array();
+	for (size_t i = 0; i < LEAT_STREAM_SUBJECTS && config->subjects[i] != NULL; i++)
+		json_array_append_new(subjects, json_string(config->subjects[i]));
+	return json_pack("{s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i}", "name", config->name, "subjects", subjects,
+		"retention", config->work_queue ? "workqueue" : "limits", "storage", "file", "discard", "old", "max_age",
+		(json_int_t)(config->max_age_ms * BUS_NS_PER_MS), "duplicate_window", (json_int_t)(config->duplicates_ms * BUS_NS_PER_MS),
+		"max_msgs_per_subject", (json_int_t)limit_or_none(config->max_msgs_per_subject), "num_replicas", (json_int_t)config->replicas,
+		"max_msgs", UNLIMITED, "max_bytes", UNLIMITED, "max_msg_size", UNLIMITED, "max_consumers", UNLIMITED);
+}
+
+/* ---- how an existing one differs ---- */
+
+static bool is_duration(const char *setting)
+{
+	return strcmp(setting, "max_age") == 0 || strcmp(setting, "duplicate_window") == 0;
+}
+
+static void add_duration(struct leat_buf *out, int64_t ns)
+{
+	static const struct {
+		const char *unit;
+		int64_t ms;
+	} units[] = {{"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+	int64_t ms = ns / BUS_NS_PER_MS;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (ms > 0 && ms % units[i].ms == 0) {
+			leat_buf_printf(out, "%" PRId64 "%s", ms / units[i].ms, units[i].unit);
+			return;
+		}
+	}
+	leat_buf_add_text(out, "unlimited");
+}
+
+static void add_value(struct leat_buf *out, const char *setting, const json_t *value)
+{
+	if (json_is_string(value)) {
+		leat_buf_add_text(out, json_string_value(value));
+	} else if (json_is_array(value)) {
+		size_t i;
+		json_t *item;
+		json_array_foreach(value, i, item) leat_buf_printf(out, "%s%s", i > 0 ? " " : "", json_string_value(item));
+	} else if (is_duration(setting)) {
+		add_duration(out, json_integer_value(value));
+	} else if (json_integer_value(value) == UNLIMITED) {
+		leat_buf_add_text(out, "unlimited");
+	} else {
+		leat_buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	}
+}
+
+static void add_differences(struct leat_buf *out, const char *stream, json_t *expected, const json_t *found)
+{
+	const char *setting;
+	json_t *value;
+	json_object_foreach(expected, setting, value)
+	{
+		const json_t *other = json_object_get(found, setting);
+		if (json_equal(value, other))
+			continue;
+		leat_buf_printf(out, "%s: %s is ", stream, setting);
+		add_value(out, setting, other);
+		leat_buf_add_text(out, ", expected ");
+		add_value(out, setting, value);
+		leat_buf_add_text(out, "\n");
+	}
+}
+
+enum leat_kind leat_stream_ensure(
+	struct leat_bus *bus, const struct leat_stream_config *config, struct leat_buf *differences, struct leat_error *err)
+{
+	if (check_name(config->name, err) != LEAT_OK)
+		return err->kind;
+	BUS_JSON_SCOPED *expected = config_to_json(config);
+	BUS_JSON_SCOPED *made = NULL;
+	BUS_JSON_SCOPED *found = NULL;
+	if (bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK) {
+		if (err->code != LEAT_CODE_NOT_FOUND)
+			return err->kind;
+		if (bus_api(bus, &made, json_incref(expected), err, "STREAM.CREATE.%s", config->name) == LEAT_OK)
+			return LEAT_OK;
+		if (err->code != LEAT_CODE_CONFLICT)
+			return leat_fail_while(err, "making stream %s", config->name);
+		/* somebody else made it just now, with other settings */
+		if (bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK)
+			return err->kind;
+	}
+	add_differences(differences, config->name, expected, json_object_get(found, "config"));
+	return LEAT_OK;
+}
+
+enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, struct leat_stream_state *out, struct leat_error *err)
+{
+	BUS_JSON_SCOPED *info = NULL;
+	if (check_name(stream, err) != LEAT_OK || bus_api(bus, &info, NULL, err, "STREAM.INFO.%s", stream) != LEAT_OK)
+		return err->kind;
+	const json_t *state = json_object_get(info, "state");
+	*out = (struct leat_stream_state){
+		.created_ns = bus_json_time_ns(info, "created"),
+		.messages = (uint64_t)bus_json_int(state, "messages"),
+		.bytes = (uint64_t)bus_json_int(state, "bytes"),
+		.first_seq = (uint64_t)bus_json_int(state, "first_seq"),
+		.last_seq = (uint64_t)bus_json_int(state, "last_seq"),
+		.last_ns = bus_json_time_ns(state, "last_ts"),
+	};
+	return LEAT_OK;
+}

@@ -3,7 +3,7 @@
 # Sources are found by their place: lib/*/*.c and cmd/leat/*.c make the program, tests/{unit,integration}/*.c one test program,
 # tests/bench/*.c one benchmark program, tests/fuzz/*_fuzz.c a fuzzer each. sql/**/*.sql is embedded. All that is made is in build/.
 
-MAKEFLAGS += --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-builtin-rules $(if $(filter 0,$(MAKELEVEL)),-j$(shell nproc))
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -e -c
 .DELETE_ON_ERROR:

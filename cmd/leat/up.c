@@ -7,6 +7,8 @@
  */
 #include "up.h"
 
+#include "command.h"
+
 #include "leat/clock.h"
 #include "leat/local.h"
 #include "leat/log.h"
@@ -106,15 +108,15 @@ static enum leat_kind write_env_file(const struct up *up, struct leat_error *err
 static enum leat_kind migrate(struct up *up, struct leat_error *err)
 {
 	const char *argv[] = {"leat", "migrate", NULL};
-	struct leat_process_spec spec = {.argv = argv, .program = UP_OURSELVES, .environment = up->environment.lines, .death_signal = SIGTERM};
-	struct leat_process process;
+	struct leat_child_spec spec = {.argv = argv, .program = UP_OURSELVES, .environment = up->environment.lines, .death_signal = SIGTERM};
+	struct leat_child child;
 	int status = 0;
-	if (leat_process_start(&process, &spec, err) != LEAT_OK)
+	if (leat_child_start(&child, &spec, err) != LEAT_OK)
 		return err->kind;
-	if (!leat_process_wait(&process, MIGRATE_MS, &status))
-		status = leat_process_stop(&process, SIGTERM, 5000);
+	if (!leat_child_wait(&child, MIGRATE_MS, &status))
+		status = leat_child_stop(&child, SIGTERM, 5000);
 	char how[64];
-	leat_process_describe(status, how);
+	leat_child_describe(status, how);
 	if (status != 0)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "`leat migrate` %s (its messages are above)", how);
 	return LEAT_OK;
@@ -156,7 +158,7 @@ static void say_what_to_try(const struct up *up)
 
 static enum leat_kind revive_server(struct leat_server *server, const char *name, struct leat_error *err)
 {
-	if (leat_process_running(&server->process))
+	if (leat_child_running(&server->child))
 		return LEAT_OK;
 	leat_log(LEAT_LOG_WARN, "up", "%s ended by itself; starting it again (its log is %s)", name, server->log);
 	return leat_server_restart(server, err);
@@ -165,8 +167,8 @@ static enum leat_kind revive_server(struct leat_server *server, const char *name
 static enum leat_kind watch(struct up *up, struct leat_error *err)
 {
 	while (!told_to_stop(up)) {
-		struct pollfd watched[UP_CONSUMERS + 3] = {{.fd = up->signals, .events = POLLIN}, {.fd = up->postgres.process.fd, .events = POLLIN},
-			{.fd = up->nats.process.fd, .events = POLLIN}};
+		struct pollfd watched[UP_CONSUMERS + 3] = {{.fd = up->signals, .events = POLLIN}, {.fd = up->postgres.child.fd, .events = POLLIN},
+			{.fd = up->nats.child.fd, .events = POLLIN}};
 		nfds_t count = 3 + up_consumers_watch(&up->consumers, watched + 3);
 		poll(watched, count, up_consumers_wait_ms(&up->consumers));
 		if (revive_server(&up->postgres, "Postgres", err) != LEAT_OK || revive_server(&up->nats, "nats-server", err) != LEAT_OK)
@@ -195,20 +197,19 @@ static enum leat_kind run(struct up *up, struct leat_error *err)
 
 int leat_cmd_up(struct leat_params *params, int argc, char **argv)
 {
+	static const struct command_flag no_flags[] = {{0}};
 	struct up up = {.params = params};
 	struct leat_error err;
-	if (argc > 1) {
-		fprintf(stderr, "leat up: don't know %s; see `leat help up`\n", argv[1]);
-		return 2;
-	}
-	enum leat_kind kind = run(&up, &err);
-	if (kind != LEAT_OK)
-		fprintf(stderr, "leat up: %s\n", err.text);
+	if (!command_take_flags("up", no_flags, 0, &argc, argv))
+		return EXIT_USAGE;
+	int status = run(&up, &err) == LEAT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (status != EXIT_SUCCESS)
+		command_fail("up", status, "%s", err.text);
 	else
 		leat_log(LEAT_LOG_INFO, "up", "stopping");
 	up_consumers_stop(&up.consumers);
 	leat_server_stop(&up.nats);
 	leat_server_stop(&up.postgres);
 	up_environment_fini(&up.environment);
-	return kind == LEAT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+	return status;
 }

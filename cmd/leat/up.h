@@ -22,7 +22,7 @@ void up_environment_init(struct up_environment *out, const struct leat_params *p
 void up_environment_fini(struct up_environment *environment);
 
 struct up_consumer {
-	struct leat_process process;
+	struct leat_child child;
 	pid_t pid; /* also after it ended */
 	int64_t started_ms;
 	int64_t start_at_ms; /* not before */

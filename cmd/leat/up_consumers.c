@@ -20,7 +20,7 @@ static void note_end(struct up_consumer *consumer, int number, int status)
 {
 	int64_t now = leat_clock_ms();
 	char how[64];
-	leat_process_describe(status, how);
+	leat_child_describe(status, how);
 	if (now - consumer->started_ms >= STEADY_MS)
 		consumer->backoff.next_ms = 0;
 	int64_t delay_ms = leat_backoff_delay_ms(&consumer->backoff);
@@ -31,15 +31,15 @@ static void note_end(struct up_consumer *consumer, int number, int status)
 static void start(struct up_consumer *consumer, int number, const struct up_environment *environment)
 {
 	const char *argv[] = {"leat", "consume", NULL};
-	struct leat_process_spec spec = {.argv = argv, .program = UP_OURSELVES, .environment = environment->lines, .death_signal = SIGTERM};
+	struct leat_child_spec spec = {.argv = argv, .program = UP_OURSELVES, .environment = environment->lines, .death_signal = SIGTERM};
 	struct leat_error err;
 	consumer->started_ms = leat_clock_ms();
-	if (leat_process_start(&consumer->process, &spec, &err) != LEAT_OK) {
+	if (leat_child_start(&consumer->child, &spec, &err) != LEAT_OK) {
 		consumer->start_at_ms = leat_clock_ms() + leat_backoff_delay_ms(&consumer->backoff);
 		leat_log(LEAT_LOG_ERROR, "up", "consumer %d: %s", number, err.text);
 		return;
 	}
-	consumer->pid = consumer->process.pid;
+	consumer->pid = consumer->child.pid;
 	leat_log(LEAT_LOG_INFO, "up", "consumer %d started (process %d)", number, (int)consumer->pid);
 }
 
@@ -48,9 +48,9 @@ void up_consumers_revive(struct up_consumers *consumers)
 	for (int i = 0; i < consumers->count; i++) {
 		struct up_consumer *consumer = &consumers->all[i];
 		int status = 0;
-		if (consumer->process.pid != 0 && leat_process_wait(&consumer->process, 0, &status))
+		if (consumer->child.pid != 0 && leat_child_wait(&consumer->child, 0, &status))
 			note_end(consumer, i + 1, status);
-		if (consumer->process.pid == 0 && leat_clock_ms() >= consumer->start_at_ms)
+		if (consumer->child.pid == 0 && leat_clock_ms() >= consumer->start_at_ms)
 			start(consumer, i + 1, consumers->environment);
 	}
 }
@@ -59,8 +59,8 @@ nfds_t up_consumers_watch(const struct up_consumers *consumers, struct pollfd *o
 {
 	nfds_t count = 0;
 	for (int i = 0; i < consumers->count; i++) {
-		if (consumers->all[i].process.pid != 0)
-			out[count++] = (struct pollfd){.fd = consumers->all[i].process.fd, .events = POLLIN};
+		if (consumers->all[i].child.pid != 0)
+			out[count++] = (struct pollfd){.fd = consumers->all[i].child.fd, .events = POLLIN};
 	}
 	return count;
 }
@@ -72,7 +72,7 @@ int up_consumers_wait_ms(const struct up_consumers *consumers)
 	for (int i = 0; i < consumers->count; i++) {
 		const struct up_consumer *consumer = &consumers->all[i];
 		int64_t wait = consumer->start_at_ms > now ? consumer->start_at_ms - now : 0;
-		if (consumer->process.pid == 0 && (next < 0 || wait < next))
+		if (consumer->child.pid == 0 && (next < 0 || wait < next))
 			next = wait;
 	}
 	return (int)next;
@@ -81,7 +81,7 @@ int up_consumers_wait_ms(const struct up_consumers *consumers)
 void up_consumers_stop(struct up_consumers *consumers)
 {
 	for (int i = 0; i < consumers->count; i++)
-		leat_process_signal(&consumers->all[i].process, SIGTERM);
+		leat_child_signal(&consumers->all[i].child, SIGTERM);
 	for (int i = 0; i < consumers->count; i++)
-		leat_process_stop(&consumers->all[i].process, SIGTERM, consumers->stop_ms);
+		leat_child_stop(&consumers->all[i].child, SIGTERM, consumers->stop_ms);
 }

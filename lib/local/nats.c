@@ -44,8 +44,8 @@ static enum leat_kind launch(struct leat_server *server, struct leat_error *err)
 	snprintf(pid_file, sizeof pid_file, "%s/%s", server->data, server->type->pid_file);
 	const char *argv[] = {path, "--jetstream", "--addr", "127.0.0.1", "--port", port, "--store_dir", server->data, "--name", server->detail,
 		"--pid", pid_file, NULL};
-	struct leat_process_spec spec = {.argv = argv, .log = server->log, .directory = "/", .death_signal = SIGTERM};
-	return leat_process_start(&server->process, &spec, err);
+	struct leat_child_spec spec = {.argv = argv, .log = server->log, .directory = "/", .death_signal = SIGTERM};
+	return leat_child_start(&server->child, &spec, err);
 }
 
 /* The first line that whoever listens at the port sends, "" when there is none. */

@@ -29,18 +29,18 @@ static const char *run_as(void)
 static enum leat_kind run_tool(
 	const struct leat_server *server, const char *const *argv, const char *user, const char *input, struct leat_error *err)
 {
-	struct leat_process_spec spec = {
+	struct leat_child_spec spec = {
 		.argv = argv, .log = server->log, .input = input, .user = user, .directory = "/", .death_signal = SIGKILL};
-	struct leat_process process;
-	if (leat_process_start(&process, &spec, err) != LEAT_OK)
+	struct leat_child child;
+	if (leat_child_start(&child, &spec, err) != LEAT_OK)
 		return err->kind;
 	int status = 0;
-	if (!leat_process_wait(&process, INIT_MS, &status))
-		status = leat_process_stop(&process, SIGTERM, 1000);
+	if (!leat_child_wait(&child, INIT_MS, &status))
+		status = leat_child_stop(&child, SIGTERM, 1000);
 	if (status == 0)
 		return LEAT_OK;
 	char how[64];
-	leat_process_describe(status, how);
+	leat_child_describe(status, how);
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "%s %s; its output is in %s", argv[0], how, server->log);
 }
 
@@ -136,8 +136,8 @@ static enum leat_kind launch(struct leat_server *server, struct leat_error *err)
 	snprintf(port, sizeof port, "%d", server->port);
 	const char *argv[] = {path, "-D", server->data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c",
 		"shared_buffers=256MB", "-c", "max_wal_size=4GB", "-c", "wal_compression=lz4", "-c", "max_connections=200", "-c", "jit=off", NULL};
-	struct leat_process_spec spec = {.argv = argv, .log = server->log, .user = run_as(), .directory = "/", .death_signal = SIGINT};
-	return leat_process_start(&server->process, &spec, err);
+	struct leat_child_spec spec = {.argv = argv, .log = server->log, .user = run_as(), .directory = "/", .death_signal = SIGINT};
+	return leat_child_start(&server->child, &spec, err);
 }
 
 /* The lines of postmaster.pid: pid, data folder, start time, port, socket folder, listen address, shared memory, status. */
@@ -146,7 +146,7 @@ static bool ready(const struct leat_server *server)
 	char path[PATH_MAX + 32];
 	char text[4096];
 	snprintf(path, sizeof path, "%s/%s", server->data, server->type->pid_file);
-	if (leat_read_file(path, text, sizeof text) == 0 || strtol(text, NULL, 10) != server->process.pid)
+	if (leat_read_file(path, text, sizeof text) == 0 || strtol(text, NULL, 10) != server->child.pid)
 		return false;
 	const char *line = text;
 	for (int number = 1; number < 8 && line != NULL; number++) {

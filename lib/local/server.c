@@ -70,14 +70,14 @@ static size_t list_children(pid_t parent, pid_t out[CHILDREN])
 /* The children can't end and their pids be used again meanwhile: their parent, who would have to wait for them, is stopped. */
 static void signal_all(const struct leat_server *server, int signal)
 {
-	if (!leat_process_running(&server->process))
+	if (!leat_child_running(&server->child))
 		return;
 	pid_t children[CHILDREN];
-	leat_process_signal(&server->process, SIGSTOP);
-	size_t count = list_children(server->process.pid, children);
+	leat_child_signal(&server->child, SIGSTOP);
+	size_t count = list_children(server->child.pid, children);
 	for (size_t i = 0; i < count; i++)
 		kill(children[i], signal);
-	leat_process_signal(&server->process, signal);
+	leat_child_signal(&server->child, signal);
 }
 
 /* ---- what an earlier life left ---- */
@@ -151,18 +151,18 @@ static enum leat_kind launch_and_wait(struct leat_server *server, struct leat_er
 		return err->kind;
 	int64_t deadline = leat_clock_ms() + READY_MS;
 	int status = 0;
-	while (!leat_process_wait(&server->process, LOOK_MS, &status)) {
+	while (!leat_child_wait(&server->child, LOOK_MS, &status)) {
 		if (server->type->ready(server))
 			return LEAT_OK;
 		if (leat_clock_ms() > deadline) {
-			leat_process_stop(&server->process, SIGKILL, 0);
+			leat_child_stop(&server->child, SIGKILL, 0);
 			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "the %s server is not ready after %d s; its log is %s",
 				server->type->name, READY_MS / 1000, server->log);
 		}
 	}
 	char how[64];
 	char end[300];
-	leat_process_describe(status, how);
+	leat_child_describe(status, how);
 	read_log_end(server, log_from, end, sizeof end);
 	return leat_fail(
 		err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "the %s server %s; the end of %s: %s", server->type->name, how, server->log, end);
@@ -213,13 +213,13 @@ enum leat_kind leat_server_restart(struct leat_server *server, struct leat_error
 void leat_server_stop(struct leat_server *server)
 {
 	if (server->type != NULL)
-		leat_process_stop(&server->process, server->type->stop_signal, server->type->stop_ms);
+		leat_child_stop(&server->child, server->type->stop_signal, server->type->stop_ms);
 }
 
 void leat_server_kill(struct leat_server *server)
 {
 	signal_all(server, SIGKILL);
-	leat_process_wait(&server->process, INT_MAX, NULL);
+	leat_child_wait(&server->child, INT_MAX, NULL);
 }
 
 void leat_server_pause(const struct leat_server *server)

@@ -1,4 +1,4 @@
-/* A rig: its servers, its processes, waiting. The SQL part is in harness_sql.c. */
+/* A rig: its servers, its processes, waiting. SQL is in harness_sql.c, NATS in harness_bus.c. */
 #include "harness.h"
 
 #include "leat/buf.h"
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -92,11 +93,13 @@ void rig_open_alone(struct rig *rig)
 void rig_close(struct rig *rig)
 {
 	for (size_t i = 0; i < RIG_PROCESSES; i++)
-		leat_process_signal(&rig->processes[i].process, SIGTERM);
+		leat_child_signal(&rig->processes[i].child, SIGTERM);
 	for (size_t i = 0; i < RIG_PROCESSES; i++)
-		leat_process_stop(&rig->processes[i].process, SIGCONT, STOP_MS);
+		leat_child_stop(&rig->processes[i].child, SIGCONT, STOP_MS);
 	PQfinish(rig->connection);
 	rig->connection = NULL;
+	leat_bus_close(rig->bus);
+	rig->bus = NULL;
 	leat_server_resume(&rig->nats); /* a test may have failed while it was paused */
 	leat_server_stop(&rig->nats);
 	leat_server_resume(&rig->postgres);
@@ -111,10 +114,10 @@ static struct rig_process *find_slot(struct rig *rig, const char *name)
 	for (size_t i = 0; i < RIG_PROCESSES; i++) {
 		struct rig_process *slot = &rig->processes[i];
 		if (strcmp(slot->name, name) == 0) {
-			cr_assert_eq(slot->process.pid, 0, "%s is still running", name);
+			cr_assert_eq(slot->child.pid, 0, "%s is still running", name);
 			return slot;
 		}
-		if (free_slot == NULL && slot->process.pid == 0)
+		if (free_slot == NULL && slot->child.pid == 0)
 			free_slot = slot;
 	}
 	cr_assert_not_null(free_slot, "more than %d processes", RIG_PROCESSES);
@@ -122,7 +125,7 @@ static struct rig_process *find_slot(struct rig *rig, const char *name)
 	return free_slot;
 }
 
-struct leat_process *rig_start(struct rig *rig, const char *name, const char *const *arguments)
+struct leat_child *rig_start(struct rig *rig, const char *name, const char *const *arguments)
 {
 	const char *argv[64] = {environment("LEAT_BINARY")};
 	for (size_t i = 0; arguments[i] != NULL; i++) {
@@ -138,19 +141,19 @@ struct leat_process *rig_start(struct rig *rig, const char *name, const char *co
 	snprintf(log, sizeof log, "%s/%s.log", rig->folder, name);
 	snprintf(output, sizeof output, "%s/%s.out", rig->folder, name);
 	const char *added[] = {nats_url, database_url, NULL};
-	struct leat_process_spec spec = {
+	struct leat_child_spec spec = {
 		.argv = argv, .environment = added, .log = log, .output = output, .directory = rig->folder, .death_signal = SIGKILL};
 	struct leat_error err;
 	struct rig_process *slot = find_slot(rig, name);
-	cr_assert_eq(leat_process_start(&slot->process, &spec, &err), LEAT_OK, "%s", err.text);
-	return &slot->process;
+	cr_assert_eq(leat_child_start(&slot->child, &spec, &err), LEAT_OK, "%s", err.text);
+	return &slot->child;
 }
 
 int rig_run(struct rig *rig, const char *name, int seconds, const char *const *arguments)
 {
-	struct leat_process *process = rig_start(rig, name, arguments);
+	struct leat_child *child = rig_start(rig, name, arguments);
 	int status = 0;
-	cr_assert(leat_process_wait(process, (int64_t)seconds * 1000, &status), "%s is still running after %d s", name, seconds);
+	cr_assert(leat_child_wait(child, (int64_t)seconds * 1000, &status), "%s is still running after %d s", name, seconds);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -196,4 +199,15 @@ bool rig_wait_until(bool (*done)(void *argument), void *argument, int seconds)
 		poll(NULL, 0, LOOK_MS);
 	}
 	return true;
+}
+
+bool rig_gone(void *pid)
+{
+	int fd = pidfd_open(*(const pid_t *)pid, 0);
+	if (fd < 0)
+		return true;
+	struct pollfd ended = {.fd = fd, .events = POLLIN}; /* also when nobody has waited for it yet */
+	bool gone = poll(&ended, 1, 0) > 0;
+	close(fd);
+	return gone;
 }

@@ -13,6 +13,7 @@
 #ifndef LEAT_TESTS_HARNESS_H
 #define LEAT_TESTS_HARNESS_H
 
+#include "leat/bus.h"
 #include "leat/local.h"
 
 #include <limits.h>
@@ -23,7 +24,7 @@
 
 struct rig_process {
 	char name[32];
-	struct leat_process process;
+	struct leat_child child;
 };
 
 struct rig {
@@ -32,7 +33,8 @@ struct rig {
 	struct leat_server postgres; /* zero unless rig_open_alone */
 	char database_url[256];
 	struct rig_process processes[RIG_PROCESSES];
-	void *connection; /* PGconn of the rig_sql functions */
+	void *connection;     /* PGconn of the rig_sql functions */
+	struct leat_bus *bus; /* of the publishing functions */
 };
 
 /* True in `make soak`: larger counts, more rounds. */
@@ -54,7 +56,7 @@ void rig_close(struct rig *rig);
  * Starts `leat <arguments up to NULL>` on this rig's servers. Its standard error is logged in <folder>/<name>.log, its standard output
  * is in <folder>/<name>.out. The name may be used again once the process ended.
  */
-struct leat_process *rig_start(struct rig *rig, const char *name, const char *const *arguments);
+struct leat_child *rig_start(struct rig *rig, const char *name, const char *const *arguments);
 /* The same to its end, which must come within `seconds`. Returns the exit status, 128 + signal when it was killed. */
 int rig_run(struct rig *rig, const char *name, int seconds, const char *const *arguments);
 #define RIG_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -69,6 +71,9 @@ void rig_migrate(struct rig *rig);
 /* Calls `done` until it says true or the time is up; returns what it said last. */
 bool rig_wait_until(bool (*done)(void *argument), void *argument, int seconds);
 
+/* A condition: the process whose pid_t is at `pid` has ended. */
+bool rig_gone(void *pid);
+
 /* ---- SQL ---- */
 
 /* All take a printf format. A statement that fails, fails the test, except in rig_sql_wait, where it counts as "not yet". */
@@ -78,6 +83,17 @@ int64_t rig_sql_int(struct rig *rig, const char *format, ...) __attribute__((for
 char *rig_sql_text(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Asks again until the first column of the first row is `expected` ("t" for true); at the end of the time fails, telling what it was. */
 void rig_sql_wait(struct rig *rig, int seconds, const char *expected, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* ---- NATS ---- */
+
+/* One connection, opened at the first use, closed by rig_close. */
+struct leat_bus *rig_bus(struct rig *rig);
+/* Stores a message in the stream of its subject; returns its sequence there. `headers` is a block as in leat/bus.h, or NULL. */
+uint64_t rig_publish(struct rig *rig, const char *subject, const char *headers, const char *body);
+/* The same for an intent of the role `service`: rig_intent(&rig, RIG_TENANT_A, "entity.upsert", "Leat-Id: 1\r\n", "{...}"). */
+uint64_t rig_intent(struct rig *rig, const char *tenant, const char *noun_verb, const char *headers, const char *body);
+#define RIG_TENANT_A "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+#define RIG_TENANT_B "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 
 /* ---- the suite's own, for main.c ---- */
 

@@ -30,7 +30,7 @@
 
 /* What the child needs, all of it prepared. */
 struct launch {
-	const struct leat_process_spec *spec;
+	const struct leat_child_spec *spec;
 	char path[PATH_MAX];
 	char **environment;
 	uid_t uid;
@@ -136,7 +136,7 @@ static void __attribute__((noreturn)) become(const struct launch *launch)
 	_exit(write(launch->report, &reason, sizeof reason) == (ssize_t)sizeof reason ? 127 : 126);
 }
 
-static enum leat_kind run(struct leat_process *out, struct launch *launch, struct leat_error *err)
+static enum leat_kind run(struct leat_child *out, struct launch *launch, struct leat_error *err)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -158,14 +158,14 @@ static enum leat_kind run(struct leat_process *out, struct launch *launch, struc
 	}
 	int fd = pidfd_open(pid, 0);
 	assert(fd >= 0); /* it is our child and not yet waited for */
-	*out = (struct leat_process){.pid = pid, .fd = fd};
+	*out = (struct leat_child){.pid = pid, .fd = fd};
 	return LEAT_OK;
 }
 
-enum leat_kind leat_process_start(struct leat_process *out, const struct leat_process_spec *spec, struct leat_error *err)
+enum leat_kind leat_child_start(struct leat_child *out, const struct leat_child_spec *spec, struct leat_error *err)
 {
 	struct launch launch = {.spec = spec, .in = -1, .out = STDOUT_FILENO, .err = STDERR_FILENO};
-	*out = (struct leat_process){0};
+	*out = (struct leat_child){0};
 	if (leat_program_find(launch.path, spec->program != NULL ? spec->program : spec->argv[0], NULL, err) != LEAT_OK)
 		return err->kind;
 	if (spec->user != NULL && find_user(&launch, spec->user, err) != LEAT_OK)
@@ -192,24 +192,24 @@ enum leat_kind leat_process_start(struct leat_process *out, const struct leat_pr
 	return kind;
 }
 
-bool leat_process_running(const struct leat_process *process)
+bool leat_child_running(const struct leat_child *child)
 {
-	struct pollfd ended = {.fd = process->fd, .events = POLLIN};
-	return process->pid != 0 && poll(&ended, 1, 0) == 0;
+	struct pollfd ended = {.fd = child->fd, .events = POLLIN};
+	return child->pid != 0 && poll(&ended, 1, 0) == 0;
 }
 
-void leat_process_signal(const struct leat_process *process, int signal)
+void leat_child_signal(const struct leat_child *child, int signal)
 {
-	if (process->pid != 0)
-		kill(process->pid, signal); /* not waited for yet, so the pid is still its own */
+	if (child->pid != 0)
+		kill(child->pid, signal); /* not waited for yet, so the pid is still its own */
 }
 
-bool leat_process_wait(struct leat_process *process, int64_t timeout_ms, int *status)
+bool leat_child_wait(struct leat_child *child, int64_t timeout_ms, int *status)
 {
-	if (process->pid == 0)
+	if (child->pid == 0)
 		return true;
 	int64_t deadline = leat_clock_ms() + timeout_ms;
-	struct pollfd ended = {.fd = process->fd, .events = POLLIN};
+	struct pollfd ended = {.fd = child->fd, .events = POLLIN};
 	for (;;) {
 		int64_t left = deadline - leat_clock_ms();
 		int found = poll(&ended, 1, left > 0 ? (int)left : 0);
@@ -220,27 +220,27 @@ bool leat_process_wait(struct leat_process *process, int64_t timeout_ms, int *st
 		assert(errno == EINTR);
 	}
 	int code = 0;
-	pid_t reaped = waitpid(process->pid, &code, 0);
-	assert(reaped == process->pid);
-	close(process->fd);
-	*process = (struct leat_process){0};
+	pid_t reaped = waitpid(child->pid, &code, 0);
+	assert(reaped == child->pid);
+	close(child->fd);
+	*child = (struct leat_child){0};
 	if (status != NULL)
 		*status = code;
 	return true;
 }
 
-int leat_process_stop(struct leat_process *process, int signal, int64_t timeout_ms)
+int leat_child_stop(struct leat_child *child, int signal, int64_t timeout_ms)
 {
 	int status = 0;
-	leat_process_signal(process, signal);
-	if (!leat_process_wait(process, timeout_ms, &status)) {
-		leat_process_signal(process, SIGKILL);
-		leat_process_wait(process, INT_MAX, &status);
+	leat_child_signal(child, signal);
+	if (!leat_child_wait(child, timeout_ms, &status)) {
+		leat_child_signal(child, SIGKILL);
+		leat_child_wait(child, INT_MAX, &status);
 	}
 	return status;
 }
 
-void leat_process_describe(int status, char out[64])
+void leat_child_describe(int status, char out[64])
 {
 	if (WIFSIGNALED(status))
 		snprintf(out, 64, "was killed by signal %d", WTERMSIG(status));

@@ -20,8 +20,8 @@ LIBRARIES := libnats libpq jansson uuid $(if $(wildcard lib/http/*.c),libcurl)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SQL := $(shell find sql -name '*.sql' | LC_ALL=C sort)
-LIB := $(wildcard lib/*/*.c) $(if $(wildcard include/leat/schema.h),$(B)/gen/sql_files.c)
-PROGRAM := $(if $(wildcard cmd/leat/main.c),$(wildcard cmd/leat/*.c))
+LIB := $(wildcard lib/*/*.c) $(B)/gen/sql_files.c
+PROGRAM := $(wildcard cmd/leat/*.c)
 TESTS := $(wildcard tests/unit/*_test.c tests/integration/*.c)
 BENCH := $(wildcard tests/bench/*.c)
 FUZZERS := $(wildcard tests/fuzz/*_fuzz.c)
@@ -29,7 +29,7 @@ SOURCES := $(LIB) $(PROGRAM) $(TESTS) $(BENCH) $(FUZZERS)
 HAND_WRITTEN := $(filter-out $(B)/%,$(SOURCES))
 
 .PHONY: all run test soak bench fuzz lint format clean packages packages-run packages-test packages-lint
-all: $(if $(PROGRAM),$(B)/leat)
+all: $(B)/leat
 
 # ---- what people call ----
 
@@ -38,7 +38,7 @@ run: packages-run all
 
 # LEAT_TESTS="--filter 'local/*'" runs some of them. Two of these at once take turns at building, not at testing.
 test: packages-test
-	$(take_turns) $(B)/asan/tests $(if $(PROGRAM),$(B)/asan/leat)
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat
 	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
 soak: packages-test

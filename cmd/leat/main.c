@@ -49,6 +49,10 @@ static const struct command commands[] = {
 		"  {\"intent\":\"entity.merge\",\"tenant\":\"...\",\"role\":\"service\",\"id\":\"...\",\"actor\":\"...\",\"body\":{...}}\n"
 		"where flags stand in for what it leaves out; \"raw\":\"text\" instead of \"body\" sends the text as it is.\n"
 		"Bodies are checked by the consumer, not here.\n"},
+	{"dead", leat_cmd_dead, "list [--tenant TENANT] [--code CODE] [--verb NOUN.VERB] [--limit N] [--json] | show SEQ",
+		"dead letters: intents that were rejected for good",
+		"  list  the newest 50 (--limit), newest last\n"
+		"  show  one of them whole: headers and body\n"},
 	{"help", run_help, "[COMMAND | settings]", "this list, one command, or every setting", ""},
 	{"version", run_version, "", "the version of this program", ""},
 };

@@ -1,0 +1,122 @@
+/*
+ * `leat dead show SEQ`: one dead letter whole. Its headers and body come from anywhere, so nothing of them reaches the terminal as it is:
+ * JSON is indented, other text escaped, anything else is shown as bytes. Fails when the stream does not hold that sequence.
+ */
+#include "dead.h"
+
+#include "command.h"
+#include "show.h"
+
+#include "leat/json.h"
+#include "leat/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NESTING 1000
+
+static bool is_text(const char *body, size_t bytes)
+{
+	for (const char *at = body, *end = body + bytes; at < end;) {
+		size_t size = leat_utf8_bytes(at, end);
+		if (size == 0 || ((unsigned char)*at < ' ' && *at != '\n' && *at != '\r' && *at != '\t'))
+			return false;
+		at += size;
+	}
+	return true;
+}
+
+static void add_body(struct leat_buf *out, const struct leat_msg *msg)
+{
+	struct leat_error err;
+	struct leat_json json;
+	const char *omitted = leat_msg_header(msg, "Leat-Body-Omitted");
+	if (omitted != NULL) {
+		leat_buf_add_text(out, "left out, it is over the server's limit; bytes: ");
+		show_text(out, omitted, strlen(omitted));
+	} else if (leat_json_check(&json, msg->data, msg->data_bytes, NESTING, &err) == LEAT_OK) {
+		show_json(out, &json);
+	} else if (is_text(msg->data, msg->data_bytes)) {
+		show_lines(out, msg->data, msg->data_bytes);
+	} else {
+		show_bytes(out, msg->data, msg->data_bytes);
+		return;
+	}
+	leat_buf_add_text(out, "\n");
+}
+
+static void add_line(struct leat_buf *out, const char *name, const char *text)
+{
+	leat_buf_printf(out, "%-8s  ", name);
+	show_text(out, text, strlen(text));
+	leat_buf_add_text(out, "\n");
+}
+
+static void add_headers(struct leat_buf *out, const struct leat_msg *msg)
+{
+	LEAT_BUF_SCOPED block = LEAT_BUF_INIT;
+	leat_msg_add_headers(msg, &block);
+	for (const char *line = leat_buf_text(&block), *end; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
+		leat_buf_add_text(out, "  ");
+		show_text(out, line, (size_t)(end - line));
+		leat_buf_add_text(out, "\n");
+	}
+}
+
+static void print_letter(const struct leat_msg *msg)
+{
+	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
+	struct dead_letter letter;
+	char time[SHOW_BYTES];
+	dead_letter_read(&letter, msg);
+	show_time(time, msg->timestamp_ns);
+	leat_buf_printf(&out, "%-8s  %" PRIu64 "\n", "seq", msg->seq);
+	add_line(&out, "time", time);
+	add_line(&out, "tenant", letter.tenant[0] != '\0' ? letter.tenant : "-");
+	add_line(&out, "intent", letter.intent);
+	add_line(&out, "code", letter.code);
+	add_line(&out, "error", letter.error);
+	leat_buf_add_text(&out, "\nheaders\n");
+	add_headers(&out, msg);
+	leat_buf_printf(&out, "\nbody, %zu bytes\n", msg->data_bytes);
+	add_body(&out, msg);
+	fwrite(out.data, 1, out.len, stdout);
+}
+
+static bool parse_seq(const char *text, uint64_t *out)
+{
+	char *end;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out > 0 && *out <= INT64_MAX;
+}
+
+int dead_show(const struct leat_params *params, int argc, char **argv)
+{
+	static const struct command_flag no_flags[] = {{0}};
+	__attribute__((cleanup(command_close_bus))) struct leat_bus *bus = NULL;
+	struct leat_error err;
+	uint64_t wanted = 0;
+	if (!command_take_flags("dead show", no_flags, 1, &argc, argv))
+		return EXIT_USAGE;
+	if (argc < 2 || !parse_seq(argv[1], &wanted))
+		return command_fail("dead show", EXIT_USAGE, "expected a sequence as `leat dead list` shows it, found %s", argc < 2 ? "nothing" : argv[1]);
+
+	struct leat_msg msg;
+	uint64_t seq = wanted;
+	if (command_open_bus(&bus, params, &err) != LEAT_OK)
+		return command_fail("dead show", EXIT_FAILURE, "%s", err.text);
+	enum leat_kind kind = leat_stream_get_next(bus, DEAD_STREAM, DEAD_SUBJECTS, &seq, &msg, &err);
+	if (kind != LEAT_OK && err.code != LEAT_CODE_NOT_FOUND)
+		return command_fail("dead show", EXIT_FAILURE, "%s", err.text);
+	if (kind == LEAT_OK && seq == wanted)
+		print_letter(&msg);
+	if (kind == LEAT_OK)
+		leat_msg_free(&msg);
+	if (kind != LEAT_OK || seq != wanted)
+		return command_fail("dead show", EXIT_FAILURE, "there is no dead letter %" PRIu64 "; see `leat dead list`", wanted);
+	return EXIT_SUCCESS;
+}

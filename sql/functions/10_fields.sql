@@ -65,5 +65,14 @@ begin
 end
 $$;
 
+-- A JSON array of positions as an array; null is an empty one.
+create or replace function leat.positions_of(p_positions jsonb) returns bigint[]
+language plpgsql immutable parallel safe set search_path = pg_catalog
+as $$
+begin
+	return array(select position::bigint from jsonb_array_elements(coalesce(p_positions, '[]')) position);
+end
+$$;
+
 -- jsonb objects merged in the order in which they come, right side wins.
 create or replace aggregate leat.merged(jsonb) (sfunc = jsonb_concat, stype = jsonb, initcond = '{}');

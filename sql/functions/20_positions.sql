@@ -82,6 +82,12 @@ begin
 			where e.stream = p_stream and e.epoch = v_current.epoch and (e.first_seq is null or e.first_seq > v_lowest);
 		end if;
 
+		-- Above everything that is settled or parked, nothing needs to be looked up: so it is for one consumer that keeps up.
+		known := null;
+		v_lowest := (select min(position) from unnest(positions) position);
+		exit when v_lowest > all (array(select a.position from leat.activity a where a.stream = p_stream order by a.position desc limit 1))
+			and v_lowest > all (array(select p.position from leat.parked p where p.stream = p_stream order by p.position desc limit 1));
+
 		select array_agg(message.position) filter (where message.at = settled.message_at),
 			min(message.at) filter (where message.at <> settled.message_at),
 			(min(message.position) filter (where message.at <> settled.message_at)) >> 40

@@ -1,10 +1,10 @@
 -- What is said of a settled intent: to whoever asked for a reply, and to operators.
 
--- Outcome as in design.md section 3. p_result null: none.
-create or replace function leat.outcome(p_status text, p_position bigint, p_code text, p_message text, p_result jsonb) returns jsonb
+-- Outcome as in design.md section 3, as JSON text. p_result null: none.
+create or replace function leat.outcome(p_status text, p_position bigint, p_code text, p_message text, p_result jsonb) returns text
 language sql immutable parallel safe
-return jsonb_strip_nulls(jsonb_build_object('status', p_status, 'position', p_position, 'code', p_code, 'message', p_message))
-	|| case when p_result is null then '{}' else jsonb_build_object('result', p_result) end;
+return rtrim(json_strip_nulls(json_build_object('status', p_status, 'position', p_position, 'code', p_code, 'message', p_message))::text, '}')
+	|| coalesce(',"result":' || p_result::text, '') || '}';
 
 -- An entity as it is now; null when there is no such row.
 create or replace function leat.entity_result(p_tenant uuid, p_id uuid) returns jsonb
@@ -74,6 +74,6 @@ begin
 	v_result := leat.intent_result(v_status, p_tenant, p_verb, p_entity, v_detail);
 	reply := leat.outcome(v_status, p_position, v_code, v_message, v_result);
 	short_reply := case when v_result is null then reply
-		else (leat.outcome(v_status, p_position, v_code, v_message, null) || '{"result_omitted": true}')::text end;
+		else rtrim(leat.outcome(v_status, p_position, v_code, v_message, null), '}') || ',"result_omitted":true}' end;
 end
 $$;

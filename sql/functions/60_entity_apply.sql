@@ -16,13 +16,17 @@ $$;
 
 -- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position.
 -- Returns how many were decided and how many are still parked.
+-- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
+-- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, out decided bigint, out remaining bigint)
-language plpgsql set search_path = pg_catalog
+language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
 	v_floor constant bigint := leat.note_floor(p_stream, p_epoch, p_floor_seq);
 	v_due record;
+	v_known bigint[];
 	v_settled leat.settled;
+	v_lowest bigint;
 begin
 	with due as (
 		delete from leat.parked p
@@ -41,11 +45,13 @@ begin
 	decided := coalesce(cardinality(v_due.position), 0);
 
 	if decided > 0 then
+		-- settled meanwhile by another process that had the same message in hand
+		v_known := array(select a.position from leat.activity a where a.stream = p_stream and a.position = any (v_due.position));
 		for v_settled in
-			select * from leat.settle_entity_intents(p_stream, v_floor, true, '{}', v_due.position, v_due.at, v_due.subject, v_due.tenant,
+			select * from leat.settle_entity_intents(p_stream, v_floor, true, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
 				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.nothing, v_due.nothing)
 		loop
-			if v_settled.reply is not null then
+			if v_settled.reply is not null and v_settled.status <> 'known' then
 				insert into leat.outbox (subject, body, short_body)
 				values (v_due.reply_to[v_settled.ord], convert_to(v_settled.reply, 'UTF8'), convert_to(v_settled.short_reply, 'UTF8'));
 			end if;
@@ -57,6 +63,9 @@ begin
 			end if;
 		end loop;
 	end if;
-	remaining := (select count(*) from leat.parked p where p.stream = p_stream);
+	select count(*), min(p.position) into remaining, v_lowest from leat.parked p where p.stream = p_stream;
+	if v_lowest <= v_floor then
+		update leat.stream_floors f set position = v_lowest - 1 where f.stream = p_stream;
+	end if;
 end
 $$;

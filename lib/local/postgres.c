@@ -7,6 +7,8 @@
  */
 #include "server.h"
 
+#include "leat/log.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,7 +111,10 @@ static enum leat_kind make_elsewhere(const struct leat_server *server, const cha
 		return fail_at("make", path, err);
 	if (make_cluster(server, path, err) != LEAT_OK)
 		return err->kind;
-	return symlink(path, place) == 0 ? LEAT_OK : fail_at("link", place, err);
+	if (symlink(path, place) != 0)
+		return fail_at("link", place, err);
+	leat_log(LEAT_LOG_INFO, "postgres", "the user postgres can't reach %s, so its data is in %s", place, path);
+	return LEAT_OK;
 }
 
 static enum leat_kind prepare(struct leat_server *server, const char *folder, struct leat_error *err)

@@ -1,0 +1,171 @@
+/* One call of leat.apply_entity_intents or leat.decide_parked. What it fails by is the caller's to judge. */
+#include "intents.h"
+
+#include "leat/schema.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BEGAN_MS INT64_C(1700000000000)
+
+enum column { SEQ, AT, SUBJECT, TENANT, ROLE, VERB, ENTITY, ACTOR, ID, REPLY_TO, HEADERS, BODY, CODE, MESSAGE, COLUMNS };
+
+static const enum leat_pg_type types[COLUMNS] = {
+	[SEQ] = LEAT_PG_INT8,
+	[AT] = LEAT_PG_TIME,
+	[SUBJECT] = LEAT_PG_TEXT,
+	[TENANT] = LEAT_PG_UUID,
+	[ROLE] = LEAT_PG_TEXT,
+	[VERB] = LEAT_PG_TEXT,
+	[ENTITY] = LEAT_PG_UUID,
+	[ACTOR] = LEAT_PG_TEXT,
+	[ID] = LEAT_PG_TEXT,
+	[REPLY_TO] = LEAT_PG_TEXT,
+	[HEADERS] = LEAT_PG_BYTES,
+	[BODY] = LEAT_PG_BYTES,
+	[CODE] = LEAT_PG_TEXT,
+	[MESSAGE] = LEAT_PG_TEXT,
+};
+
+static const struct leat_pg_statement statements[] = {
+	{"apply",
+		"select ord, status, code, position, reply, short_reply from leat.apply_entity_intents('" STREAM "', $1, $2, $3, $4, $5, $6, "
+		"$7, $8, $9, $10, $11, $12, $13, $14)"},
+	{"decide", "select decided, remaining from leat.decide_parked('" STREAM "', $1::integer, $2, $3::integer)"},
+};
+
+void install_schema(struct rig *rig)
+{
+	LEAT_BUF_SCOPED report = LEAT_BUF_INIT;
+	struct leat_error err;
+	struct leat_pg *pg = NULL;
+	cr_assert_eq(leat_pg_open(&pg, rig->database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_schema_migrate(pg, &report, &err), LEAT_OK, "%s", err.text);
+	leat_pg_close(pg);
+}
+
+void gate_open(struct gate *gate, const struct rig *rig)
+{
+	struct leat_error err;
+	*gate = (struct gate){0};
+	cr_assert_eq(leat_pg_open(&gate->pg, rig->database_url, "test", statements, sizeof statements / sizeof *statements, &err), LEAT_OK,
+		"%s", err.text);
+}
+
+void gate_close(struct gate *gate)
+{
+	leat_pg_close(gate->pg);
+	for (size_t i = 0; i < COLUMNS; i++)
+		leat_pg_array_free(&gate->arrays[i]);
+	*gate = (struct gate){0};
+}
+
+static void add_uuid(struct leat_pg_array *array, const char *text)
+{
+	struct leat_uuid uuid;
+	bool given = text != NULL && leat_uuid_parse(&uuid, text, strlen(text));
+	leat_pg_array_add_uuid(array, given ? &uuid : NULL);
+}
+
+static void add_message(struct leat_pg_array *arrays, const struct message *message)
+{
+	char subject[160];
+	const char *headers = message->headers != NULL ? message->headers : "";
+	snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", message->tenant, message->verb);
+	leat_pg_array_add_int8(&arrays[SEQ], message->seq);
+	leat_pg_array_add_time(&arrays[AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
+	leat_pg_array_add_text(&arrays[SUBJECT], subject);
+	add_uuid(&arrays[TENANT], message->tenant);
+	leat_pg_array_add_text(&arrays[ROLE], "service");
+	leat_pg_array_add_text(&arrays[VERB], message->verb);
+	add_uuid(&arrays[ENTITY], message->entity);
+	leat_pg_array_add_text(&arrays[ACTOR], "tests");
+	leat_pg_array_add_text(&arrays[ID], message->leat_id);
+	leat_pg_array_add_text(&arrays[REPLY_TO], message->reply_to);
+	leat_pg_array_add_bytes(&arrays[HEADERS], headers, strlen(headers));
+	leat_pg_array_add_bytes(&arrays[BODY], message->body, strlen(message->body));
+	leat_pg_array_add_text(&arrays[CODE], message->code);
+	leat_pg_array_add_text(&arrays[MESSAGE], message->code != NULL ? "as the test says" : NULL);
+}
+
+static enum leat_outcome outcome_named(const char *name)
+{
+	static const char *const names[] = {
+		[LEAT_OUTCOME_APPLIED] = "applied",
+		[LEAT_OUTCOME_DUPLICATE] = "duplicate",
+		[LEAT_OUTCOME_REJECTED] = "rejected",
+		[LEAT_OUTCOME_PARKED] = "parked",
+		[LEAT_OUTCOME_KNOWN] = "known",
+		[LEAT_OUTCOME_DEFERRED] = "deferred",
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i], name) == 0)
+			return (enum leat_outcome)i;
+	cr_assert_fail("unknown status %s", name);
+	return LEAT_OUTCOME_APPLIED;
+}
+
+static char *copy(const char *text)
+{
+	return text != NULL ? leat_strdup(text) : NULL;
+}
+
+/* What is not in the result was applied, and nothing more is to be said. */
+static void read_answers(const struct leat_pg_result *result, size_t count, struct answer *answers)
+{
+	for (size_t i = 0; i < count; i++)
+		answers[i] = (struct answer){.outcome = LEAT_OUTCOME_APPLIED};
+	for (size_t row = 0; row < leat_pg_rows(result); row++) {
+		struct answer *answer = &answers[leat_pg_int8(result, row, 0) - 1];
+		const char *code = leat_pg_text(result, row, 2);
+		answer->outcome = outcome_named(leat_pg_text(result, row, 1));
+		snprintf(answer->code, sizeof answer->code, "%s", code != NULL ? code : "");
+		answer->position = leat_pg_int8(result, row, 3);
+		answer->reply = copy(leat_pg_text(result, row, 4));
+		answer->short_reply = copy(leat_pg_text(result, row, 5));
+	}
+}
+
+enum leat_kind gate_apply(
+	struct gate *gate, const struct message *const *messages, size_t count, struct answer *answers, struct leat_error *err)
+{
+	struct leat_pg_params params = {0};
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	for (size_t i = 0; i < COLUMNS; i++)
+		leat_pg_array_start(&gate->arrays[i], types[i]);
+	for (size_t i = 0; i < count; i++)
+		add_message(gate->arrays, messages[i]);
+	for (size_t i = 0; i < COLUMNS; i++)
+		leat_pg_bind_array(&params, &gate->arrays[i]);
+	if (leat_pg_run(gate->pg, "apply", &params, &result, err) != LEAT_OK)
+		return err->kind;
+	read_answers(result, count, answers);
+	return LEAT_OK;
+}
+
+enum leat_kind gate_decide(struct gate *gate, int32_t epoch, int64_t floor_seq, int32_t limit, struct decided *out, struct leat_error *err)
+{
+	struct leat_pg_params params = {0};
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	leat_pg_bind_int8(&params, epoch);
+	leat_pg_bind_int8(&params, floor_seq);
+	leat_pg_bind_int8(&params, limit);
+	if (leat_pg_run(gate->pg, "decide", &params, &result, err) != LEAT_OK)
+		return err->kind;
+	*out = (struct decided){leat_pg_int8(result, 0, 0), leat_pg_int8(result, 0, 1)};
+	return LEAT_OK;
+}
+
+int64_t gate_decide_all(struct gate *gate, int32_t epoch, int64_t floor_seq)
+{
+	struct leat_error err;
+	struct decided round;
+	for (int rounds = 0; rounds < 10000; rounds++) {
+		cr_assert_eq(gate_decide(gate, epoch, floor_seq, LONGEST_BATCH, &round, &err), LEAT_OK, "%s", err.text);
+		if (round.decided == 0)
+			return round.remaining;
+	}
+	cr_assert_fail("deciding does not come to an end");
+	return 0;
+}

@@ -1,0 +1,60 @@
+/*
+ * Entity intents handed to the SQL functions as the entity lane would, without NATS in between: so a test decides what comes when.
+ *
+ * A gate is one connection, of one thread. Messages are stored in a stream by saying so: a position and a time.
+ */
+#ifndef LEAT_TESTS_INTENTS_H
+#define LEAT_TESTS_INTENTS_H
+
+#include "harness.h"
+#include "leat/entity.h"
+#include "leat/pg.h"
+
+#define STREAM "LEAT_ENTITY"
+#define LONGEST_BATCH 1000
+
+struct message {
+	int64_t seq;
+	int64_t at_ms; /* since the stream began; 0: as many as its sequence */
+	const char *tenant;
+	const char *verb;
+	const char *entity; /* NULL: a bulk, or what the decoder rejected */
+	const char *body;
+	const char *leat_id;
+	const char *reply_to;
+	const char *headers;
+	const char *code; /* of the decoder's rejection; NULL: none */
+};
+
+struct answer {
+	enum leat_outcome outcome;
+	char code[24];
+	int64_t position;
+	char *reply; /* the caller's to free() */
+	char *short_reply;
+};
+
+struct gate {
+	struct leat_pg *pg;
+	struct leat_pg_array arrays[14];
+};
+
+/* The schema of this binary, in the rig's database. */
+void install_schema(struct rig *rig);
+void gate_open(struct gate *gate, const struct rig *rig);
+void gate_close(struct gate *gate);
+
+/* One call, `count` messages in order of sequence, each once. `answers`: one each. */
+enum leat_kind gate_apply(struct gate *gate, const struct message *const *messages, size_t count, struct answer *answers,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+struct decided {
+	int64_t decided;
+	int64_t remaining;
+};
+enum leat_kind gate_decide(struct gate *gate, int32_t epoch, int64_t floor_seq, int32_t limit, struct decided *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Until nothing at or below the floor is left; fails the test when that does not come to an end. Returns how many are still parked. */
+int64_t gate_decide_all(struct gate *gate, int32_t epoch, int64_t floor_seq);
+
+#endif

@@ -6,7 +6,7 @@
  *
  * Possible failure modes are: no server answers the first time (TEMPORARY, the caller tries again); a connection is lost (counted; pulls
  * and stores under way notice by the count); the library gives up, which it does after two refused logins in a row (logged as an error;
- * every call is PERMANENT from then on, so the process ends and its supervisor decides).
+ * every call is PERMANENT from then on, and the owner opens another).
  */
 #include "internal.h"
 
@@ -53,7 +53,7 @@ static void on_ended(natsConnection *nats, void *closure)
 {
 	struct bus_link *link = closure;
 	const char *text = NULL;
-	if (!atomic_load(&link->bus->closing)) {
+	if (!atomic_load(&link->bus->closing) && !atomic_exchange(&link->bus->end_told, true)) {
 		natsConnection_GetLastError(nats, &text);
 		leat_log(LEAT_LOG_ERROR, "bus", "connection to nats-server is closed for good: %s", text != NULL ? text : "no reason given");
 	}
@@ -189,6 +189,11 @@ void leat_bus_close(struct leat_bus *bus)
 bool leat_bus_connected(const struct leat_bus *bus)
 {
 	return bus_link_connected(&bus->prompt) && bus_link_connected(&bus->bulk);
+}
+
+bool leat_bus_closed(const struct leat_bus *bus)
+{
+	return natsConnection_IsClosed(bus->prompt.nats) || natsConnection_IsClosed(bus->bulk.nats);
 }
 
 uint64_t leat_bus_reconnects(const struct leat_bus *bus)

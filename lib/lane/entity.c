@@ -41,51 +41,7 @@ struct entity_lane {
 	struct leat_backoff floor_pace;
 };
 
-/* ---- the stream ---- */
-
-/* Is it the stream that the ledger knows? Opens a new epoch when it was cut or made again. */
-static enum leat_kind check_stream(struct entity_lane *e, struct leat_error *err)
-{
-	struct leat_stream_state state;
-	enum leat_kind kind = leat_stream_get_state(e->link.bus, STREAM, &state, err);
-	if (kind != LEAT_OK)
-		return kind;
-
-	LEAT_PG_RESULT_SCOPED *known = NULL;
-	struct leat_pg_params params = {0};
-	leat_pg_bind_text(&params, STREAM);
-	leat_pg_bind_int8(&params, state.created_ns / 1000);
-	kind = leat_pg_run(e->link.pg, "check_stream", &params, &known, err);
-	if (kind != LEAT_OK)
-		return kind;
-	e->epoch = leat_pg_int8(known, 0, 0);
-	uint64_t last_seq = (uint64_t)leat_pg_int8(known, 0, 1);
-	int64_t last_us = leat_pg_int8(known, 0, 2);
-	if (last_seq == 0)
-		return LEAT_OK;
-
-	int64_t stored_ns = 0;
-	bool cut = last_seq > state.last_seq;
-	if (!cut) {
-		kind = leat_stream_get_time(e->link.bus, STREAM, last_seq, &stored_ns, err);
-		if (kind != LEAT_OK && err->code != LEAT_CODE_NOT_FOUND)
-			return kind;
-		cut = kind == LEAT_OK && stored_ns / 1000 != last_us;
-	}
-	if (!cut)
-		return LEAT_OK;
-
-	leat_log(LEAT_LOG_WARN, "entity", STREAM " no longer holds message %" PRIu64 " as it was settled (power loss, restored stream?): opening epoch %" PRId64,
-		last_seq, e->epoch + 1);
-	struct leat_pg_params cut_params = {0};
-	leat_pg_bind_text(&cut_params, STREAM);
-	leat_pg_bind_int8(&cut_params, e->epoch);
-	leat_pg_bind_int8(&cut_params, last_us);
-	kind = leat_pg_run(e->link.pg, "stream_was_cut", &cut_params, NULL, err);
-	if (kind == LEAT_OK)
-		e->epoch++;
-	return kind;
-}
+/* ---- the durable ---- */
 
 static bool open_pull(struct entity_lane *e)
 {
@@ -103,7 +59,7 @@ static bool open_pull(struct entity_lane *e)
 		.idle_heartbeat_ms = e->params->idle_heartbeat_ms,
 	};
 	struct leat_error err;
-	enum leat_kind kind = check_stream(e, &err);
+	enum leat_kind kind = lane_stream_check(&e->link, STREAM, &e->epoch, &err);
 	if (kind == LEAT_OK)
 		kind = leat_pull_open(&e->pull, e->link.bus, &options, &err);
 	if (kind != LEAT_OK) {

@@ -27,8 +27,10 @@ void lane_link_wait(struct lane_link *link, const char *state, const char *why)
 
 bool lane_link_open_bus(struct lane_link *link)
 {
-	if (link->bus != NULL)
+	if (link->bus != NULL && !leat_bus_closed(link->bus))
 		return true;
+	leat_bus_close(link->bus);
+	link->bus = NULL;
 	const struct leat_params *params = link->lane->process->params;
 	char name[64];
 	snprintf(name, sizeof name, "leat %s", link->lane->type->name);

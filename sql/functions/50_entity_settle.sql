@@ -168,6 +168,21 @@ begin
 end
 $$;
 
+-- The intents that have to be looked at one by one, with the path of their group; a bulk is its own. Both sides are arrays: a hash join.
+create or replace function leat.single_intents(p_groups leat.entity_groups, p_paths text[], p_tenant uuid[], p_entity uuid[], p_verb text[], p_status text[])
+returns table (ord bigint, path text) language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_nestloop = off set enable_mergejoin = off set jit = off
+as $$
+begin
+	return query
+	select intent.ord, coalesce(way.path, 'general')
+	from unnest(p_tenant, p_entity, p_verb, p_status) with ordinality intent (tenant, entity, verb, status, ord)
+	left join unnest(p_groups.tenant, p_groups.entity, p_paths) way (tenant, entity, path) on way.tenant = intent.tenant and way.entity = intent.entity
+	where intent.status is null and (way.path in ('general', 'absent') or intent.verb = 'bulk')
+	order by intent.ord;
+end
+$$;
+
 -- All arrays run in parallel, one element an intent, in order of position. p_code and p_message: what the decoder rejected. p_known: positions
 -- that are settled or parked already. p_final: the floor has passed all of them.
 -- Returned are the intents of which the caller must know more than `applied`: another status, or a reply to send.
@@ -175,7 +190,7 @@ create or replace function leat.settle_entity_intents(p_stream text, p_floor big
 	p_position bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[], p_verb text[], p_entity uuid[], p_actor text[],
 	p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
 returns setof leat.settled language plpgsql set search_path = pg_catalog
-set plan_cache_mode = force_generic_plan set enable_mergejoin = off set enable_seqscan = off set jit = off
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set jit = off
 as $$
 declare
 	-- null: applied, as far as is known
@@ -228,14 +243,7 @@ begin
 
 	-- The rest, intent by intent, in order of position.
 	if 'bulk' = any (p_verb) or 'general' = any (v_paths) or 'absent' = any (v_paths) then
-		for v_intent in
-			select intent.ord, coalesce(way.path, 'general') as path
-			from unnest(p_tenant, p_entity, p_verb, v_status) with ordinality intent (tenant, entity, verb, status, ord)
-			left join unnest(v_groups.tenant, v_groups.entity, v_paths) way (tenant, entity, path)
-				on way.tenant = intent.tenant and way.entity = intent.entity
-			where intent.status is null and (way.path in ('general', 'absent') or intent.verb = 'bulk')
-			order by intent.ord
-		loop
+		for v_intent in select * from leat.single_intents(v_groups, v_paths, p_tenant, p_entity, p_verb, v_status) loop
 			i := v_intent.ord;
 			if v_intent.path = 'absent' then
 				v_status[i] := case when p_final then 'rejected' else 'parked' end;
@@ -260,34 +268,37 @@ begin
 		end loop;
 	end if;
 
+	-- Only `applied` uses a Leat-Id up. A duplicate of one that was not applied is tried again on its own.
+	foreach i in array v_changed loop
+		if v_status[i] in ('parked', 'rejected') then
+			delete from leat.message_ids m
+			where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i] and m.stream = p_stream and m.position = p_position[i];
+		end if;
+	end loop;
 	if v_changed <> '{}' then
-		-- Only `applied` uses a Leat-Id up. A duplicate of one that was not applied is tried again on its own.
-		delete from leat.message_ids m
-		using unnest(v_changed) ord
-		where v_status[ord] in ('parked', 'rejected') and m.tenant_id = p_tenant[ord] and m.leat_id = p_leat_id[ord]
-			and m.stream = p_stream and m.position = p_position[ord];
 		foreach i in array coalesce(v_duplicates, '{}') loop
 			if not exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]) then
 				v_status[i] := 'deferred';
 				v_changed := v_changed || i;
 			end if;
 		end loop;
-
-		update leat.activity a
-		set outcome = coalesce(v_status[ord], 'applied'), code = v_code[ord],
-			detail = case when v_message[ord] is null then v_detail[ord] else jsonb_build_object('message', v_message[ord]) end
-		from unnest(v_changed) ord
-		where (v_status[ord] is null or v_status[ord] = 'rejected') and a.stream = p_stream and a.position = p_position[ord];
-		delete from leat.activity a
-		using unnest(v_changed) ord
-		where v_status[ord] in ('parked', 'deferred') and a.stream = p_stream and a.position = p_position[ord];
-
-		insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, headers, body)
-		select p_stream, p_position[ord], p_at[ord], p_subject[ord], p_tenant[ord], p_role[ord], p_verb[ord], p_entity[ord], p_actor[ord],
-			p_leat_id[ord], p_reply_to[ord], p_headers[ord], p_body[ord]
-		from unnest(v_changed) ord
-		where v_status[ord] = 'parked';
 	end if;
+
+	foreach i in array v_changed loop
+		if v_status[i] in ('parked', 'deferred') then
+			delete from leat.activity a where a.stream = p_stream and a.position = p_position[i];
+		else
+			update leat.activity a
+			set outcome = coalesce(v_status[i], 'applied'), code = v_code[i],
+				detail = case when v_message[i] is null then v_detail[i] else jsonb_build_object('message', v_message[i]) end
+			where a.stream = p_stream and a.position = p_position[i];
+		end if;
+		if v_status[i] = 'parked' then
+			insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, headers, body)
+			values (p_stream, p_position[i], p_at[i], p_subject[i], p_tenant[i], p_role[i], p_verb[i], p_entity[i], p_actor[i], p_leat_id[i],
+				p_reply_to[i], p_headers[i], p_body[i]);
+		end if;
+	end loop;
 
 	if 'rejected' = any (v_status) then
 		perform leat.bury(p_stream, position, tenant, 'entity', verb, subject, code, message, headers, body)

@@ -42,11 +42,13 @@ static int64_t fraction_ns(const char *digits, const char **behind)
 /* "Z", "+01:00", "-08:00". */
 static int64_t offset_s(const char *zone)
 {
-	int hours = 0;
-	int minutes = 0;
-	if ((*zone != '+' && *zone != '-') || sscanf(zone + 1, "%2d:%2d", &hours, &minutes) != 2)
+	if (*zone != '+' && *zone != '-')
 		return 0;
-	return (*zone == '-' ? -1 : 1) * (hours * 60 + minutes) * INT64_C(60);
+	char *rest;
+	int64_t minutes = strtol(zone + 1, &rest, 10) * 60;
+	if (*rest == ':')
+		minutes += strtol(rest + 1, NULL, 10);
+	return (*zone == '-' ? -60 : 60) * minutes;
 }
 
 int64_t bus_json_time_ns(const json_t *object, const char *name)

@@ -43,7 +43,8 @@ struct leat_bus {
 	struct bus_link prompt;
 	struct bus_link bulk;
 	int64_t request_timeout_ms;
-	atomic_bool closing;
+	atomic_bool closing;  /* by us */
+	atomic_bool end_told; /* closed by the library, and logged */
 
 	struct bus_mailbox *answers; /* store.c: on bulk, at answer_prefix.> */
 	char answer_prefix[BUS_INBOX_BYTES];

@@ -64,9 +64,8 @@ static void add_value(struct leat_buf *out, const char *setting, const json_t *v
 	if (json_is_string(value)) {
 		leat_buf_add_text(out, json_string_value(value));
 	} else if (json_is_array(value)) {
-		size_t i;
-		json_t *item;
-		json_array_foreach(value, i, item) leat_buf_printf(out, "%s%s", i > 0 ? " " : "", json_string_value(item));
+		for (size_t i = 0; i < json_array_size(value); i++)
+			leat_buf_printf(out, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(value, i)));
 	} else if (is_duration(setting)) {
 		add_duration(out, json_integer_value(value));
 	} else if (json_integer_value(value) == UNLIMITED) {
@@ -78,11 +77,10 @@ static void add_value(struct leat_buf *out, const char *setting, const json_t *v
 
 static void add_differences(struct leat_buf *out, const char *stream, json_t *expected, const json_t *found)
 {
-	const char *setting;
-	json_t *value;
-	json_object_foreach(expected, setting, value)
-	{
-		const json_t *other = json_object_get(found, setting);
+	for (void *at = json_object_iter(expected); at != NULL; at = json_object_iter_next(expected, at)) {
+		const char *setting = json_object_iter_key(at);
+		json_t *value = json_object_iter_value(at);
+		json_t *other = json_object_get(found, setting);
 		if (json_equal(value, other))
 			continue;
 		leat_buf_printf(out, "%s: %s is ", stream, setting);

@@ -145,6 +145,12 @@ static bool reconnected(void *unused)
 	return leat_bus_connected(bus);
 }
 
+static bool came_back_once(void *unused)
+{
+	(void)unused;
+	return leat_bus_connected(bus) && leat_bus_reconnects(bus) == 1;
+}
+
 static bool lost(void *unused)
 {
 	(void)unused;
@@ -256,10 +262,8 @@ Test(bus, subject_that_would_break_the_protocol_is_refused)
 Test(bus, server_is_known_after_connecting)
 {
 	char version[32];
-	int major = 0;
 	leat_bus_server_version(bus, version);
-	cr_assert_eq(sscanf(version, "%d.%*d.%*d", &major), 1, "'%s'", version);
-	cr_assert_geq(major, 2);
+	cr_assert_geq(strtol(version, NULL, 10), 2, "'%s'", version);
 	cr_assert_eq(leat_bus_max_payload(bus), 1048576);
 }
 
@@ -685,9 +689,8 @@ Test(bus, killed_server_breaks_the_pull_and_loses_nothing)
 	}
 	leat_server_kill(&rig.nats);
 	cr_assert(rig_wait_until(lost, NULL, 10));
-	enum leat_pull_event event;
 	int64_t deadline_ms = leat_clock_ms() + 10000;
-	while ((event = next_event(pull, 1)) != LEAT_PULL_BROKEN)
+	while (next_event(pull, 1) != LEAT_PULL_BROKEN) /* what was queued may still be handed out */
 		cr_assert_lt(leat_clock_ms(), deadline_ms, "still not broken");
 	struct leat_outgoing message = outgoing("things.a", NULL, "meanwhile");
 	cr_assert_eq(leat_bus_store(bus, &message, 1), LEAT_TEMPORARY);
@@ -697,8 +700,7 @@ Test(bus, killed_server_breaks_the_pull_and_loses_nothing)
 	cr_assert_eq(leat_pull_open(&pull, bus, &workers, &err), LEAT_TEMPORARY, "%s", err.text);
 
 	must(leat_server_restart(&rig.nats, &err));
-	cr_assert(rig_wait_until(reconnected, NULL, 10));
-	cr_assert_eq(leat_bus_reconnects(bus), 1);
+	cr_assert(rig_wait_until(came_back_once, NULL, 10));
 	store("things.a", NULL, "after");
 	pull = open_pull(&workers);
 	seen = leat_realloc(seen, 3002 * sizeof *seen);
@@ -706,6 +708,7 @@ Test(bus, killed_server_breaks_the_pull_and_loses_nothing)
 	deadline_ms = leat_clock_ms() + 40000; /* what was in hand comes again after AckWait */
 	while (!all_settled((void *)workers.durable) && leat_clock_ms() < deadline_ms) {
 		struct leat_msg msg;
+		enum leat_pull_event event;
 		while ((event = leat_pull_next(pull, 200, &msg, &err)) == LEAT_PULL_MESSAGE) {
 			seen[msg.seq] = true;
 			settle(&msg);

@@ -104,6 +104,9 @@ enum leat_kind leat_pg_send(struct leat_pg *pg, const char *name, const struct l
 enum leat_kind leat_pg_finish(struct leat_pg *pg, int64_t timeout_ms, bool *pending, struct leat_pg_result **out, struct leat_error *err)
 	__attribute__((warn_unused_result));
 
+/* Asks the server to cancel the statement under way; leat_pg_finish then tells how it ended, usually TEMPORARY (57014). */
+void leat_pg_cancel(struct leat_pg *pg);
+
 /* Waits for a NOTIFY on any channel listened to, at most timeout_ms. *woken tells. TEMPORARY when the connection is lost. */
 enum leat_kind leat_pg_wait_notify(struct leat_pg *pg, int64_t timeout_ms, bool *woken, struct leat_error *err)
 	__attribute__((warn_unused_result));

@@ -33,6 +33,8 @@ struct entity_lane {
 	struct leat_batch *flying; /* Postgres works on it; NULL: on none */
 	struct leat_batch *next;   /* being filled */
 	int64_t progress_at_ms;    /* when the messages in hand are to be renewed */
+	int64_t cancel_at_ms;      /* while stopping */
+	bool cancelled;
 
 	int64_t epoch;
 	uint64_t floor_seq; /* last one that Postgres was told */
@@ -163,11 +165,25 @@ static void settle(struct entity_lane *e, struct leat_batch *batch)
 
 /* ---- Postgres ---- */
 
+/* A call that waits for somebody's lock would outlast the time to end: at half of it, cancel. What was in hand is given back then. */
+static void hurry(struct entity_lane *e)
+{
+	if (!leat_lane_stopping(e->lane) || e->cancelled)
+		return;
+	if (e->cancel_at_ms == 0)
+		e->cancel_at_ms = leat_clock_ms() + e->params->drain_ms / 2;
+	if (leat_clock_ms() < e->cancel_at_ms)
+		return;
+	e->cancelled = true;
+	leat_pg_cancel(e->link.pg);
+}
+
 /* Waits for the call that was sent, filling the next batch meanwhile. */
 static enum leat_kind finish(struct entity_lane *e, struct leat_pg_result **result, struct leat_error *err)
 {
 	bool pending = true;
 	while (pending) {
+		hurry(e);
 		bool filling = !leat_lane_stopping(e->lane) && !leat_batch_full(e->next) && !e->pull_broken;
 		if (filling)
 			collect(e, 0);
@@ -192,6 +208,7 @@ static enum leat_kind apply_range(struct entity_lane *e, struct leat_batch *batc
 			kind = finish(e, &result, err);
 		if (kind == LEAT_OK) {
 			e->link.backoff.next_ms = 0;
+			leat_lane_enter(e->lane, "working", NULL);
 			leat_batch_receive(batch, from, to, result);
 			return LEAT_OK;
 		}
@@ -199,8 +216,10 @@ static enum leat_kind apply_range(struct entity_lane *e, struct leat_batch *batc
 		if (!leat_pg_alive(e->link.pg))
 			return LEAT_TEMPORARY;
 		if (kind == LEAT_TEMPORARY) {
-			leat_log(LEAT_LOG_DEBUG, "entity", "trying a batch of %zu again: %s", to - from, err->text);
+			if (e->link.backoff.next_ms >= e->params->retry_limit_ms) /* no race, but something that somebody has to mend */
+				leat_lane_enter(e->lane, "refused by Postgres, trying again", err->text);
 			leat_lane_sleep(e->lane, leat_backoff_delay_ms(&e->link.backoff));
+			renew(e);
 			if (leat_lane_stopping(e->lane))
 				return LEAT_TEMPORARY;
 			continue;

@@ -7,6 +7,7 @@
 #include "leat/pg.h"
 
 #include "leat/clock.h"
+#include "leat/log.h"
 #include "pg.h"
 
 #include <assert.h>
@@ -195,6 +196,15 @@ enum leat_kind leat_pg_finish(struct leat_pg *pg, int64_t timeout_ms, bool *pend
 	for (PGresult *rest; (rest = PQgetResult(pg->conn)) != NULL;)
 		PQclear(rest);
 	return conclude(pg, result, out, err);
+}
+
+void leat_pg_cancel(struct leat_pg *pg)
+{
+	char why[256] = "out of memory";
+	PGcancel *cancel = PQgetCancel(pg->conn);
+	if (cancel == NULL || PQcancel(cancel, why, sizeof why) != 1)
+		leat_log(LEAT_LOG_WARN, "pg", "could not cancel a statement: %s", why);
+	PQfreeCancel(cancel);
 }
 
 enum leat_kind leat_pg_wait_notify(struct leat_pg *pg, int64_t timeout_ms, bool *woken, struct leat_error *err)

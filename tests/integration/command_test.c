@@ -1,0 +1,73 @@
+/* The table of commands: help, and what it says to those who mistype. Settings themselves are tests/unit/param_test.c. */
+#include "saying.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_open(&rig);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+}
+
+TestSuite(command, .init = setup, .fini = teardown);
+
+Test(command, help_lists_every_command_and_each_has_its_own)
+{
+	static const char *const commands[] = {"up", "migrate", "consume", "publish", "status", "dead", "help", "version"};
+	say_run(&rig, "help", 0, RIG_ARGS("help"));
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		char line[64];
+		snprintf(line, sizeof line, "  leat %s ", commands[i]);
+		say_expect(&rig, "help", line);
+		char *by_word = say_output(&rig, "word", 0, RIG_ARGS("help", commands[i]));
+		char *by_flag = say_output(&rig, "flag", 0, RIG_ARGS(commands[i], "--help"));
+		snprintf(line, sizeof line, "leat %s", commands[i]);
+		cr_expect_eq(strncmp(by_word, line, strlen(line)), 0);
+		cr_expect_str_eq(by_word, by_flag);
+		free(by_word);
+		free(by_flag);
+	}
+}
+
+Test(command, help_settings_is_the_table_of_settings)
+{
+	say_run(&rig, "help", 0, RIG_ARGS("help", "settings"));
+	say_expect(&rig, "help", "| `--nats-url` | `LEAT_NATS_URL` |");
+}
+
+Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
+{
+	static const struct {
+		const char *arguments[4];
+		const char *said;
+	} mistakes[] = {
+		{{"migrat", NULL}, "did you mean migrate?"},
+		{{"xyzzy", NULL}, "see `leat help`"},
+		{{"migrate", "--nats-ulr=x", NULL}, "did you mean --nats-url?"},
+		{{"consume", "--lnes", "entity", NULL}, "did you mean --lanes?"},
+		{{"dead", "list", "--limt", NULL}, "did you mean --limit?"},
+		{{"dead", "list", "--limit=0", NULL}, "expected a whole number from 1 on"},
+		{{"dead", "list", "--json=yes", NULL}, "--json has no value"},
+		{{"dead", "list", "--code", NULL}, "--code needs a value"},
+		{{"dead", "burn", NULL}, "expected list or show, found burn"},
+		{{"status", "now", NULL}, "don't know what to do with \"now\""},
+		{{"consume", "--batch", "none", NULL}, "--batch: expected a whole number"},
+		{{"migrate", "--log-level", "loud", NULL}, "expected debug, info, warn or error"},
+	};
+	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "%zu", i);
+		say_run(&rig, name, 2, mistakes[i].arguments);
+		say_expect_log(&rig, name, mistakes[i].said);
+	}
+	say_run(&rig, "nothing", 2, RIG_ARGS(NULL));
+}

@@ -65,9 +65,12 @@ static bool open_pull(struct entity_lane *e)
 	if (kind == LEAT_OK)
 		kind = leat_pull_open(&e->pull, e->link.bus, &options, &err);
 	if (kind != LEAT_OK) {
-		if (!leat_pg_alive(e->link.pg))
+		bool postgres_lost = !leat_pg_alive(e->link.pg);
+		if (postgres_lost)
 			lane_link_close_pg(&e->link);
-		lane_link_wait(&e->link, err.code == LEAT_CODE_NOT_FOUND ? "waiting for the stream (run leat migrate)" : "waiting for NATS", err.text);
+		lane_link_wait(&e->link, postgres_lost ? "waiting for Postgres"
+			: err.code == LEAT_CODE_NOT_FOUND  ? "waiting for the stream (run leat migrate)"
+											   : "waiting for NATS", err.text);
 		return false;
 	}
 	e->link.backoff.next_ms = 0;

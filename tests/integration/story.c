@@ -144,6 +144,8 @@ static void add_fields(struct told *told, struct leat_buf *body, struct chance *
 	bool removes = told->fold.verb == LEAT_FOLD_UNSET;
 	size_t count = chance_of(chance, STORY_FIELDS);
 	size_t first = chance_of(chance, sizeof names / sizeof *names);
+	if (removes && part == LEAT_FOLD_METADATA && told->fold.parts[LEAT_FOLD_CONTENT].count == 0 && count == 0)
+		count = 1; /* an unset names something */
 	if (count == 0 && chance_percent(chance, 50))
 		return;
 	leat_buf_printf(body, ",\"%s\":%c", part_names[part], removes ? '[' : '{');

@@ -1,4 +1,4 @@
--- One entity intent, written to its targets whatever their state: the general path. The set-based path in 50_entity_settle.sql takes what is
+-- One entity intent, written to its targets whatever their state: the general path. The set-based path in 45_entity_groups.sql takes what is
 -- simple; both give the state that lib/entity/fold.c defines.
 
 -- A target as an intent at some position finds it.
@@ -64,7 +64,7 @@ begin
 	v.content_positions := v.content_positions || v_content_at;
 	v.metadata_positions := v.metadata_positions || v_metadata_at;
 
-	v_since := greatest(v.deleted_position, least(v.upsert_positions[1] - 1, p_floor)) + 1;
+	v_since := least(greatest(v.deleted_position, least(v.upsert_positions[1] - 1, p_floor)) + 1, v.upsert_positions[1]);
 	v_content := leat.fields_since(v_content, v.content_positions, v_since);
 	v_metadata := leat.fields_since(v_metadata, v.metadata_positions, v_since);
 	v.content_positions := leat.fields_since(v.content_positions, v.content_positions, v_since);

@@ -22,7 +22,8 @@ create table leat.stream_floors (
 
 -- State of an entity: lib/entity/fold.c has the definition. content_positions and metadata_positions give the position that last wrote or
 -- removed each field (a removed field stands in them alone); deleted_position is the highest delete; upsert_positions are those above it
--- that still matter, in order: the lowest (the entity exists since then) and any above the floor. None: the entity is deleted. hidden holds
+-- that still matter, in order: the lowest (the entity exists since then) and any above the floor. None: the entity is deleted. A row that
+-- direct SQL inserts exists since 0, below all intents. hidden holds
 -- what was written between the two ({"content":{},"metadata":{}}): an upsert that is still on its way may bring it to light.
 create table leat.entities (
 	tenant_id uuid not null,
@@ -38,7 +39,7 @@ create table leat.entities (
 	last_position bigint not null default 0,
 	type_position bigint not null default 0,
 	deleted_position bigint not null default 0,
-	upsert_positions bigint[] not null default '{}',
+	upsert_positions bigint[] not null default '{0}',
 	content_positions jsonb not null default '{}',
 	metadata_positions jsonb not null default '{}',
 	hidden jsonb,

@@ -1,0 +1,177 @@
+-- The set-based path: what a batch writes to each entity, taken together.
+--
+-- Happy path: intents are grouped and their deltas computed without a lock; then the rows are locked, in order; then all are merged by one
+-- statement. What is not simple is named so, and left to the general path (30_entity_write.sql).
+--
+-- Plans: every lookup is a probe of a primary key, by `lateral ... offset 0` or by ON CONFLICT, so that a plan made while the tables were
+-- empty stays right; the settings keep the planner from anything else. Rows are sorted before they are grouped, since an ORDER BY inside
+-- each aggregate costs more than the merge.
+
+do $$
+begin
+	-- What the intents of a batch write to one entity, taken together; in parallel arrays, one element an entity, in order of (tenant, id).
+	-- plain: only merges and upserts; the rest is null otherwise. first and last: of the positions; upserts: their positions as a JSON array,
+	-- null for none; named: entity_type and key of the last upsert.
+	create type leat.entity_groups as (tenant uuid[], entity uuid[], plain boolean[], first bigint[], last bigint[], created bigint[], upserts jsonb[],
+		named jsonb[], content jsonb[], metadata jsonb[], content_positions jsonb[], metadata_positions jsonb[]);
+exception when duplicate_object then null;
+end
+$$;
+
+-- The undecided intents (status null) with a single target, by entity.
+create or replace function leat.group_entity_intents(p_tenant uuid[], p_entity uuid[], p_position bigint[], p_verb text[], p_body bytea[], p_status text[])
+returns leat.entity_groups language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_hashagg = off set jit = off
+as $$
+declare
+	v_groups leat.entity_groups;
+begin
+	select array_agg(every.tenant), array_agg(every.entity), array_agg(every.plain), array_agg(every.first), array_agg(every.last), array_agg(every.created),
+		array_agg(every.upserts), array_agg(every.named), array_agg(every.content), array_agg(every.metadata), array_agg(every.content_positions),
+		array_agg(every.metadata_positions)
+	into v_groups
+	from (
+		select intent.tenant, intent.entity, bool_and(intent.plain) as plain, min(intent.position) as first, max(intent.position) as last,
+			min(intent.position) filter (where intent.named is not null) as created,
+			jsonb_agg(intent.position) filter (where intent.named is not null) as upserts,
+			leat.merged(intent.named) as named, leat.merged(intent.content) as content, leat.merged(intent.metadata) as metadata,
+			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.content) field)) as content_positions,
+			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.metadata) field)) as metadata_positions
+		from (
+			select raw.tenant, raw.entity, raw.position, raw.plain,
+				case when raw.plain then raw.body -> 'content' end as content, case when raw.plain then raw.body -> 'metadata' end as metadata,
+				case when raw.verb = 'upsert' then raw.body - '{entity_id,content,metadata}'::text[] end as named
+			from (
+				select u.tenant, u.entity, u.position, u.verb, u.verb in ('merge', 'upsert') as plain, convert_from(u.body, 'UTF8')::jsonb as body
+				from unnest(p_tenant, p_entity, p_position, p_verb, p_body, p_status) u (tenant, entity, position, verb, body, status)
+				where u.status is null and u.entity is not null
+				offset 0) raw
+			order by raw.tenant, raw.entity, raw.position) intent
+		group by intent.tenant, intent.entity) every;
+	return v_groups;
+end
+$$;
+
+-- Locks the rows of all targets, in order, and says how each group can be written:
+--   existing  live, and the group is newer than all that was applied to it
+--   mixed     live, or not there and the group creates it: field by field
+--   absent    not there, nothing in the group creates it
+--   general   anything else, intent by intent
+create or replace function leat.lock_entity_groups(p_groups leat.entity_groups, p_tenant uuid[], p_verb text[], p_body bytea[], p_status text[])
+returns text[] language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set jit = off
+as $$
+declare
+	v_has_bulk constant boolean := 'bulk' = any (p_verb);
+begin
+	-- filtered here and not by WHERE, which would keep a bulk's targets from being locked
+	return (
+		select array_agg(case
+				when not every.plain or e.hidden is not null then 'general'
+				when e.id is null then case when every.created is null then 'absent' when every.created = every.first then 'mixed' else 'general' end
+				when e.deleted_position > every.first or e.upsert_positions = '{}' then 'general'
+				when e.upsert_positions[1] < every.first then case when e.last_position < every.first then 'existing' else 'mixed' end
+				when every.created = every.first then 'mixed'
+				else 'general'
+			end) filter (where every.first is not null)
+		from (
+			select target.tenant, target.entity, target.plain, target.first, target.created
+			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.first, p_groups.created) target (tenant, entity, plain, first, created)
+			union all
+			select bulk.tenant, entity::uuid, null, null, null
+			from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
+				jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
+			where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null
+			order by 1, 2, 4 nulls last) every
+		left join lateral (
+			select x.id, x.hidden, x.deleted_position, x.upsert_positions, x.last_position
+			from leat.entities x where x.tenant_id = every.tenant and x.id = every.entity offset 0 for update) e on true);
+end
+$$;
+
+-- Writes the groups of paths `existing` and `mixed`.
+create or replace function leat.write_entity_groups(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
+declare
+	v_written bigint;
+begin
+	insert into leat.entities as e (tenant_id, id, entity_type, last_position, key, type_position, upsert_positions, content, metadata,
+		content_positions, metadata_positions)
+	select g.tenant, g.entity, coalesce(g.named ->> 'entity_type', ''), g.last, g.named ->> 'key',
+		case when g.upserts is null then 0 else (g.upserts -> -1)::bigint end,
+		case when g.upserts is null then '{}' else leat.positions_of(g.upserts) end,
+		g.content, g.metadata, g.content_positions, g.metadata_positions
+	from unnest(p_groups.tenant, p_groups.entity, p_groups.last, p_groups.upserts, p_groups.named, p_groups.content, p_groups.metadata,
+		p_groups.content_positions, p_groups.metadata_positions, p_paths)
+		g (tenant, entity, last, upserts, named, content, metadata, content_positions, metadata_positions, path)
+	where g.path = 'existing'
+	on conflict (tenant_id, id) do update
+	set content = e.content || excluded.content,
+		metadata = e.metadata || excluded.metadata,
+		content_positions = e.content_positions || excluded.content_positions,
+		metadata_positions = e.metadata_positions || excluded.metadata_positions,
+		entity_type = case when excluded.type_position > 0 then excluded.entity_type else e.entity_type end,
+		type_position = case when excluded.type_position > 0 then excluded.type_position else e.type_position end,
+		key = coalesce(e.key, excluded.key),
+		upsert_positions = case when excluded.upsert_positions = '{}' then e.upsert_positions
+			else leat.upserts_that_matter(e.upsert_positions || excluded.upsert_positions, p_floor) end,
+		last_position = excluded.last_position,
+		updated_at = now();
+	if not 'mixed' = any (p_paths) then
+		return;
+	end if;
+
+	insert into leat.entities as e (tenant_id, id, entity_type, last_position, key, type_position, upsert_positions, content, metadata,
+		content_positions, metadata_positions)
+	select g.tenant, g.entity, coalesce(g.named ->> 'entity_type', ''), g.last, g.named ->> 'key',
+		case when g.upserts is null then 0 else (g.upserts -> -1)::bigint end,
+		case when g.upserts is null then '{}' else leat.positions_of(g.upserts) end,
+		g.content, g.metadata, g.content_positions, g.metadata_positions
+	from unnest(p_groups.tenant, p_groups.entity, p_groups.last, p_groups.upserts, p_groups.named, p_groups.content, p_groups.metadata,
+		p_groups.content_positions, p_groups.metadata_positions, p_paths)
+		g (tenant, entity, last, upserts, named, content, metadata, content_positions, metadata_positions, path)
+	where g.path = 'mixed'
+	on conflict (tenant_id, id) do update
+	set (content, content_positions) = (
+			select e.content || coalesce(jsonb_object_agg(newer.field, excluded.content -> newer.field), '{}'),
+				e.content_positions || coalesce(jsonb_object_agg(newer.field, newer.position), '{}')
+			from jsonb_each(excluded.content_positions) newer (field, position)
+			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint),
+		(metadata, metadata_positions) = (
+			select e.metadata || coalesce(jsonb_object_agg(newer.field, excluded.metadata -> newer.field), '{}'),
+				e.metadata_positions || coalesce(jsonb_object_agg(newer.field, newer.position), '{}')
+			from jsonb_each(excluded.metadata_positions) newer (field, position)
+			where coalesce((e.metadata_positions -> newer.field)::bigint, 0) < newer.position::bigint),
+		entity_type = case when excluded.type_position > e.type_position then excluded.entity_type else e.entity_type end,
+		type_position = greatest(e.type_position, excluded.type_position),
+		key = coalesce(e.key, excluded.key),
+		upsert_positions = case when excluded.upsert_positions = '{}' then e.upsert_positions
+			else leat.upserts_that_matter(e.upsert_positions || excluded.upsert_positions, p_floor) end,
+		last_position = greatest(e.last_position, excluded.last_position),
+		updated_at = now()
+	-- false only for a row that somebody else made after the groups were looked at, and that is not simply live
+	where excluded.upsert_positions = '{}'
+		or (e.upsert_positions <> '{}' and e.hidden is null and e.deleted_position < excluded.upsert_positions[1]);
+	get diagnostics v_written = row_count;
+	if v_written <> cardinality(array_positions(p_paths, 'mixed')) then
+		raise exception using errcode = 'serialization_failure', message = 'an entity was made meanwhile by another batch; try again';
+	end if;
+end
+$$;
+
+-- The intents that have to be looked at one by one, with the path of their group; a bulk is its own. Both sides are arrays: a hash join.
+create or replace function leat.single_intents(p_groups leat.entity_groups, p_paths text[], p_tenant uuid[], p_entity uuid[], p_verb text[], p_status text[])
+returns table (ord bigint, path text) language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_nestloop = off set enable_mergejoin = off set jit = off
+as $$
+begin
+	return query
+	select intent.ord, coalesce(way.path, 'general')
+	from unnest(p_tenant, p_entity, p_verb, p_status) with ordinality intent (tenant, entity, verb, status, ord)
+	left join unnest(p_groups.tenant, p_groups.entity, p_paths) way (tenant, entity, path) on way.tenant = intent.tenant and way.entity = intent.entity
+	where intent.status is null and (way.path in ('general', 'absent') or intent.verb = 'bulk')
+	order by intent.ord;
+end
+$$;

@@ -232,5 +232,6 @@ int leat_cmd_dead(struct leat_params *params, int argc, char **argv)
 		return dead_list(params, argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "show") == 0)
 		return dead_show(params, argc - 1, argv + 1);
-	return command_fail("dead", EXIT_USAGE, "expected list or show%s%s; see `leat help dead`", argc > 1 ? ", found " : "", argc > 1 ? argv[1] : "");
+	return command_fail(
+		"dead", EXIT_USAGE, "expected list or show%s%s; see `leat help dead`", argc > 1 ? ", found " : "", argc > 1 ? argv[1] : "");
 }

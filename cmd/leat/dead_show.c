@@ -103,7 +103,8 @@ int dead_show(const struct leat_params *params, int argc, char **argv)
 	if (!command_take_flags("dead show", no_flags, 1, &argc, argv))
 		return EXIT_USAGE;
 	if (argc < 2 || !parse_seq(argv[1], &wanted))
-		return command_fail("dead show", EXIT_USAGE, "expected a sequence as `leat dead list` shows it, found %s", argc < 2 ? "nothing" : argv[1]);
+		return command_fail(
+			"dead show", EXIT_USAGE, "expected a sequence as `leat dead list` shows it, found %s", argc < 2 ? "nothing" : argv[1]);
 
 	struct leat_msg msg;
 	uint64_t seq = wanted;

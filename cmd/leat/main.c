@@ -153,8 +153,8 @@ static enum leat_kind set_log_level(const struct leat_params *params, struct lea
 			return LEAT_OK;
 		}
 	}
-	return leat_fail(
-		err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "--log-level: expected debug, info, warn or error, found \"%s\"", params->log_level);
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "--log-level: expected debug, info, warn or error, found \"%s\"",
+		params->log_level);
 }
 
 static int run(const struct command *command, int argc, char **argv)

@@ -91,8 +91,8 @@ static bool is_named(struct leat_text name, const char *expected)
 	return name.bytes == strlen(expected) && memcmp(name.at, expected, name.bytes) == 0;
 }
 
-static enum leat_kind take_member(struct envelope *envelope, struct publish_defaults *says, struct publish_message *out, struct leat_text name,
-	const struct leat_json *value, struct leat_error *err)
+static enum leat_kind take_member(struct envelope *envelope, struct publish_defaults *says, struct publish_message *out,
+	struct leat_text name, const struct leat_json *value, struct leat_error *err)
 {
 	const struct {
 		const char *name;
@@ -138,8 +138,8 @@ static enum leat_kind open_envelope(struct envelope *envelope, struct publish_de
 	if (leat_json_check(&json, line->text, line->bytes, PUBLISH_NESTING, err) != LEAT_OK)
 		return leat_fail_while(err, "envelope (one with \"raw\" instead of \"body\" takes any text)");
 	if (json.type != LEAT_JSON_OBJECT)
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "expected an object like {\"intent\":\"entity.merge\",...}, found %s",
-			leat_json_describe(&json).text);
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
+			"expected an object like {\"intent\":\"entity.merge\",...}, found %s", leat_json_describe(&json).text);
 	LEAT_BUF_SCOPED scratch = LEAT_BUF_INIT;
 	struct leat_json_walk walk = leat_json_walk(&json);
 	struct leat_json name;
@@ -189,7 +189,8 @@ enum leat_kind publish_message_make(struct publish_message *out, const struct pu
 	out->line = line->number;
 	out->body = line->text;
 	out->body_bytes = line->bytes;
-	if ((defaults->intent == NULL && open_envelope(&envelope, &says, out, line, err) != LEAT_OK) || publish_defaults_check(&says, err) != LEAT_OK)
+	if ((defaults->intent == NULL && open_envelope(&envelope, &says, out, line, err) != LEAT_OK) ||
+		publish_defaults_check(&says, err) != LEAT_OK)
 		return leat_fail_while(err, "line %zu", line->number);
 	write_message(out, &says, index);
 	return LEAT_OK;

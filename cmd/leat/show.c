@@ -25,8 +25,8 @@ static uint32_t decode(const char *at, size_t bytes)
 static bool is_harmless(uint32_t point)
 {
 	return !(point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0xAD || point == 0x61C || (point >= 0x200B && point <= 0x200F) ||
-			 (point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) || point == 0xFEFF ||
-			 (point >= 0xE0000 && point <= 0xE007F));
+		(point >= 0x2028 && point <= 0x202E) || (point >= 0x2060 && point <= 0x206F) || point == 0xFEFF ||
+		(point >= 0xE0000 && point <= 0xE007F));
 }
 
 static void add_escape(struct leat_buf *out, uint32_t point)

@@ -26,8 +26,9 @@ static json_t *describe_stream(const char *name, const struct leat_stream_state 
 {
 	char last[SHOW_BYTES];
 	show_time(last, state->last_ns);
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s?}", "name", name, "messages", (json_int_t)state->messages, "bytes", (json_int_t)state->bytes,
-		"first_seq", (json_int_t)state->first_seq, "last_seq", (json_int_t)state->last_seq, "last_at", state->last_ns != 0 ? last : NULL);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s?}", "name", name, "messages", (json_int_t)state->messages, "bytes",
+		(json_int_t)state->bytes, "first_seq", (json_int_t)state->first_seq, "last_seq", (json_int_t)state->last_seq, "last_at",
+		state->last_ns != 0 ? last : NULL);
 }
 
 static enum leat_kind ask_streams(struct status *status, json_t *out, struct leat_error *err)
@@ -58,9 +59,9 @@ static enum leat_kind ask_durables(struct status *status, json_t *out, struct le
 		if (kind != LEAT_OK)
 			return kind;
 		json_array_append_new(out,
-			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "lane", consuming[i].lane, "stream", consuming[i].stream, "durable", durable,
-				"pending", (json_int_t)info.pending, "in_flight", (json_int_t)info.ack_pending, "redelivered", (json_int_t)info.redelivered,
-				"floor_seq", (json_int_t)info.floor_seq, "idle_pulls", (json_int_t)info.waiting));
+			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "lane", consuming[i].lane, "stream", consuming[i].stream, "durable",
+				durable, "pending", (json_int_t)info.pending, "in_flight", (json_int_t)info.ack_pending, "redelivered",
+				(json_int_t)info.redelivered, "floor_seq", (json_int_t)info.floor_seq, "idle_pulls", (json_int_t)info.waiting));
 	}
 	return LEAT_OK;
 }
@@ -82,8 +83,10 @@ static enum leat_kind count_dead(struct status *status, struct leat_error *err)
 	struct leat_stream_state state;
 	if (leat_stream_get_state(status->bus, DEAD_STREAM, &state, err) != LEAT_OK)
 		return err->code == LEAT_CODE_NOT_FOUND ? LEAT_OK : err->kind;
-	if (status->dead != NULL && status->dead_last_seq == state.last_seq)
+	if (status->dead != NULL && status->dead_last_seq == state.last_seq) {
+		json_object_set_new(status->dead, "total", json_integer((json_int_t)state.messages)); /* old ones may have gone */
 		return LEAT_OK;
+	}
 	json_decref(status->dead);
 	json_t *by_code = json_object();
 	status->dead = json_pack("{s:I, s:o}", "total", (json_int_t)state.messages, "newest_by_code", by_code);
@@ -117,6 +120,6 @@ json_t *status_ask_nats(struct status *status, bool dead)
 		kind = count_dead(status, &err);
 	if (kind != LEAT_OK)
 		status_complain(status, "%s", err.text);
-	return json_pack("{s:b, s:s, s:o, s:o, s:O?}", "reachable", kind == LEAT_OK, "version", version, "streams", streams, "lanes", lanes, "dead",
-		status->dead);
+	return json_pack("{s:b, s:s, s:o, s:o, s:O?}", "reachable", kind == LEAT_OK, "version", version, "streams", streams, "lanes", lanes,
+		"dead", status->dead);
 }

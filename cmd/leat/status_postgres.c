@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-#define HEARTBEATS 3         /* missed: then a process counts as gone */
+#define HEARTBEATS 3        /* missed: then a process counts as gone */
 #define COUNTED_MOST 100000 /* of what waits */
 
 static bool is_alive_in(const json_t *process, const char *group)
 {
-	return json_is_true(json_object_get(process, "alive")) && strcmp(json_string_value(json_object_get(process, "queue_group")), group) == 0;
+	return json_is_true(json_object_get(process, "alive")) &&
+		strcmp(json_string_value(json_object_get(process, "queue_group")), group) == 0;
 }
 
 static bool has_consumer(const json_t *processes, const char *group)
@@ -52,6 +53,7 @@ json_t *status_ask_postgres(struct status *status)
 	json_object_set_new(answer, "reachable", json_true());
 	const char *group = status->params->queue_group;
 	if (!has_consumer(json_object_get(answer, "processes"), group))
-		status_complain(status, "no consumer of queue group %s was seen within %d heartbeats; start one by `leat consume`", group, HEARTBEATS);
+		status_complain(
+			status, "no consumer of queue group %s was seen within %d heartbeats; start one by `leat consume`", group, HEARTBEATS);
 	return answer;
 }

@@ -103,8 +103,8 @@ static void add_lane(struct table *table, const json_t *process, const char *nam
 
 static void print_processes(const json_t *processes)
 {
-	static const char *const heads[] = {"PROCESS", "GROUP", "SEEN", "LANE", "STATE", ">SINCE", ">APPLIED", ">DUPLICATE", ">REJECTED", ">PARKED",
-		">PUBLISHED", ">RETRIES", NULL};
+	static const char *const heads[] = {"PROCESS", "GROUP", "SEEN", "LANE", "STATE", ">SINCE", ">APPLIED", ">DUPLICATE", ">REJECTED",
+		">PARKED", ">PUBLISHED", ">RETRIES", NULL};
 	TABLE_SCOPED table;
 	table_init(&table, heads);
 	size_t i;

@@ -53,7 +53,8 @@ Test(schema, migrating_again_writes_nothing)
 	rig_sql(&rig, "create table functions as select xmin::text as version, oid from pg_proc");
 	say_run(&rig, "again", 0, RIG_ARGS("migrate"));
 	say_expect(&rig, "again", "the schema is up to date");
-	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.schema_files f join before b on b.name = f.name and b.version <> f.xmin::text"), 0);
+	cr_expect_eq(
+		rig_sql_int(&rig, "select count(*) from leat.schema_files f join before b on b.name = f.name and b.version <> f.xmin::text"), 0);
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from pg_proc p join functions f on f.oid = p.oid and f.version <> p.xmin::text"), 0);
 }
 
@@ -93,7 +94,8 @@ Test(schema, every_functions_file_can_be_run_again)
 	rig_migrate(&rig);
 	rig_sql(&rig, "update leat.schema_files set checksum = 'older' where name like 'functions/%%'");
 	char *output = say_output(&rig, "again", 0, RIG_ARGS("migrate"));
-	cr_expect_eq(say_count(output, ": run again"), leat_sql_file_count - (size_t)rig_sql_int(&rig, "select count(*) from leat.schema_files where name like 'migrations/%%'"));
+	cr_expect_eq(say_count(output, ": run again"),
+		leat_sql_file_count - (size_t)rig_sql_int(&rig, "select count(*) from leat.schema_files where name like 'migrations/%%'"));
 	free(output);
 }
 

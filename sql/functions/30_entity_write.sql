@@ -1,5 +1,5 @@
 -- One entity intent, written to its targets whatever their state: the general path. The set-based path in 45_entity_groups.sql takes what is
--- simple; both give the state that lib/entity/fold.c defines.
+-- simple; both give the state that lib/entity/fold_set.c defines.
 
 -- A target as an intent at some position finds it.
 --   live       an upsert below the position, above the highest delete, is known: the intent counts

@@ -20,11 +20,11 @@ create table leat.stream_floors (
 	noted_at timestamptz not null default now()
 );
 
--- State of an entity: lib/entity/fold.c has the definition. content_positions and metadata_positions give the position that last wrote or
+-- State of an entity: lib/entity/fold_set.c has the definition. content_positions and metadata_positions give the position that last wrote or
 -- removed each field (a removed field stands in them alone); deleted_position is the highest delete; upsert_positions are those above it
 -- that still matter, in order: the lowest (the entity exists since then) and any above the floor. None: the entity is deleted. A row that
--- direct SQL inserts exists since 0, below all intents. hidden holds
--- what was written between the two ({"content":{},"metadata":{}}): an upsert that is still on its way may bring it to light.
+-- direct SQL inserts exists since 0, below all intents. hidden holds what was written between the two ({"content":{},"metadata":{}}): an
+-- upsert that is still on its way may bring it to light.
 create table leat.entities (
 	tenant_id uuid not null,
 	id uuid not null,

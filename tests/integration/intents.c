@@ -4,7 +4,9 @@
 #include "leat/schema.h"
 
 #include <criterion/criterion.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BEGAN_MS INT64_C(1700000000000)
@@ -72,11 +74,12 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 {
 	char subject[160];
 	const char *headers = message->headers != NULL ? message->headers : "";
-	snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", message->tenant, message->verb);
+	const char *tenant = message->tenant != NULL ? message->tenant : RIG_TENANT_A;
+	snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", tenant, message->verb);
 	leat_pg_array_add_int8(&arrays[SEQ], message->seq);
 	leat_pg_array_add_time(&arrays[AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
 	leat_pg_array_add_text(&arrays[SUBJECT], subject);
-	add_uuid(&arrays[TENANT], message->tenant);
+	add_uuid(&arrays[TENANT], tenant);
 	leat_pg_array_add_text(&arrays[ROLE], "service");
 	leat_pg_array_add_text(&arrays[VERB], message->verb);
 	add_uuid(&arrays[ENTITY], message->entity);
@@ -143,6 +146,64 @@ enum leat_kind gate_apply(
 	read_answers(result, count, answers);
 	return LEAT_OK;
 }
+
+/* ---- by hand ---- */
+
+static struct message with_body(struct message message, const char *format, ...)
+{
+	static char bodies[64][1024];
+	static size_t next;
+	char *body = bodies[next++ % (sizeof bodies / sizeof *bodies)];
+	va_list args;
+	va_start(args, format);
+	cr_assert_lt((size_t)vsnprintf(body, sizeof bodies[0], format, args), sizeof bodies[0]);
+	va_end(args);
+	for (char *quote = body; (quote = strchr(quote, '\'')) != NULL;)
+		*quote = '"';
+	message.body = body;
+	return message;
+}
+
+struct message intent(int64_t seq, const char *verb, const char *entity, const char *members)
+{
+	struct message message = {.seq = seq, .verb = verb, .entity = entity};
+	const char *type = strcmp(verb, "upsert") == 0 ? ",'entity_type':'t'" : "";
+	return with_body(message, "{'entity_id':'%s'%s%s%s}", entity, type, members[0] != '\0' ? "," : "", members);
+}
+
+struct message bulk_intent(int64_t seq, const char *entities, const char *members)
+{
+	struct message message = {.seq = seq, .verb = "bulk"};
+	return with_body(message, "{'entity_ids':[%s],%s}", entities, members);
+}
+
+void put_all(struct gate *gate, const struct message *messages, size_t count, struct answer *answers)
+{
+	const struct message *batch[LONGEST_BATCH];
+	struct leat_error err;
+	cr_assert_leq(count, LONGEST_BATCH);
+	for (size_t i = 0; i < count; i++)
+		batch[i] = &messages[i];
+	cr_assert_eq(gate_apply(gate, batch, count, answers, &err), LEAT_OK, "%s", err.text);
+}
+
+void answers_free(struct answer *answers, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(answers[i].reply);
+		free(answers[i].short_reply);
+	}
+}
+
+enum leat_outcome put(struct gate *gate, struct message message)
+{
+	struct answer answer;
+	put_all(gate, &message, 1, &answer);
+	answers_free(&answer, 1);
+	return answer.outcome;
+}
+
+/* ---- what is parked ---- */
 
 enum leat_kind gate_decide(struct gate *gate, int32_t epoch, int64_t floor_seq, int32_t limit, struct decided *out, struct leat_error *err)
 {

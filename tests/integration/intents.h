@@ -15,8 +15,8 @@
 
 struct message {
 	int64_t seq;
-	int64_t at_ms; /* since the stream began; 0: as many as its sequence */
-	const char *tenant;
+	int64_t at_ms;      /* since the stream began; 0: as many as its sequence */
+	const char *tenant; /* NULL: RIG_TENANT_A */
 	const char *verb;
 	const char *entity; /* NULL: a bulk, or what the decoder rejected */
 	const char *body;
@@ -47,6 +47,23 @@ void gate_close(struct gate *gate);
 /* One call, `count` messages in order of sequence, each once. `answers`: one each. */
 enum leat_kind gate_apply(struct gate *gate, const struct message *const *messages, size_t count, struct answer *answers,
 	struct leat_error *err) __attribute__((warn_unused_result));
+
+/*
+ * A message of tenant A. `members` goes into the body after the id, with ' for ": intent(1, "merge", ENTITY_1, "'content':{'a':1}"). An
+ * upsert gets the entity_type "t". The text lives until 64 more were made.
+ */
+struct message intent(int64_t seq, const char *verb, const char *entity, const char *members);
+/* The same to several: entities as in the JSON array, with '. */
+struct message bulk_intent(int64_t seq, const char *entities, const char *members);
+#define ENTITY_1 "eeeeeeee-0000-4000-8000-000000000001"
+#define ENTITY_2 "eeeeeeee-0000-4000-8000-000000000002"
+#define ENTITY_3 "eeeeeeee-0000-4000-8000-000000000003"
+
+/* Calls that must work. Of one, and how it ended; of a batch. */
+enum leat_outcome put(struct gate *gate, struct message message);
+void put_all(struct gate *gate, const struct message *messages, size_t count, struct answer *answers);
+#define PUT_ALL(gate, messages, answers) put_all(gate, messages, sizeof(messages) / sizeof *(messages), answers)
+void answers_free(struct answer *answers, size_t count);
 
 struct decided {
 	int64_t decided;

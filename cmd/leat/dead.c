@@ -42,7 +42,7 @@ void dead_letter_read(struct dead_letter *out, const struct leat_msg *msg)
 	};
 	const char *tenant = msg->subject + strlen("leat.dead.");
 	size_t bytes = strcspn(tenant, ".");
-	if (tenant[bytes] == '.' && bytes < sizeof out->tenant) {
+	if (bytes < sizeof out->tenant && tenant[bytes] == '.') {
 		memcpy(out->tenant, tenant, bytes);
 		out->intent = tenant + bytes + 1;
 	}

@@ -65,5 +65,6 @@ bool publish_lines_several(const struct publish_lines *lines)
 {
 	struct publish_lines ahead = *lines;
 	struct publish_line line;
-	return publish_lines_take(&ahead, &line) && publish_lines_take(&ahead, &line);
+	bool first = publish_lines_take(&ahead, &line);
+	return first && publish_lines_take(&ahead, &line);
 }

@@ -101,7 +101,9 @@ Test(dead, a_line_of_the_list_tells_what_where_and_why)
 
 Test(dead, show_prints_headers_and_json_without_rounding_a_number)
 {
-	bury(MERGE_A, "not_found", "why", "{\"content\":{\"n\":12345678901234567890,\"r\":1.50,\"e\":{},\"list\":[1,\"\xe2\x80\xae\"]}}");
+	char body[256];
+	snprintf(body, sizeof body, "{\"content\":{\"n\":12345678901234567890,\"r\":1.50,\"e\":{},\"list\":[1,\"%s\"]}}", say_right_to_left);
+	bury(MERGE_A, "not_found", "why", body);
 	say_run(&rig, "show", 0, RIG_ARGS("dead", "show", "1"));
 	say_expect(&rig, "show", "tenant    " RIG_TENANT_A "\n");
 	say_expect(&rig, "show", "  Leat-Id: mine\n");

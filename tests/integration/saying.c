@@ -7,6 +7,8 @@
 
 #define RUN_SECONDS 60
 
+const char say_right_to_left[] = {(char)0xE2, (char)0x80, (char)0xAE, '\0'};
+
 void say_run(struct rig *rig, const char *name, int status, const char *const *arguments)
 {
 	int ended = rig_run(rig, name, RUN_SECONDS, arguments);

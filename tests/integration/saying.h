@@ -4,6 +4,9 @@
 
 #include "harness.h"
 
+/* U+202E, which turns the direction of what follows: as numbers, since compilers rightly dislike it in a literal. */
+extern const char say_right_to_left[];
+
 /* Runs `leat <arguments>` to its end, as the process `name` of the rig; fails with what it logged when its exit status is another. */
 void say_run(struct rig *rig, const char *name, int status, const char *const *arguments);
 /* The same, and returns what it wrote to standard output: the caller's to free(). */

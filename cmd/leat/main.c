@@ -9,6 +9,7 @@
 #include "up.h"
 
 #include "leat/buf.h"
+#include "leat/intent.h"
 #include "leat/log.h"
 #include "leat/text.h"
 #include "leat/version.h"
@@ -59,7 +60,7 @@ static const struct command commands[] = {
 		"dead letters: intents that were rejected for good",
 		"  list  the newest 50 (--limit), newest last\n"
 		"  show  one of them whole: headers and body\n"},
-	{"help", run_help, "[COMMAND | settings]", "this list, one command, or every setting", ""},
+	{"help", run_help, "[COMMAND | settings | messages]", "this list, one command, every setting or every message", ""},
 	{"version", run_version, "", "the version of this program", ""},
 };
 
@@ -93,7 +94,8 @@ static void list_commands(FILE *out)
 	fprintf(out, "leat leads NATS streams to Postgres: intents in, merged entities out.\n\n");
 	for (const struct command *command = commands; command < commands + COMMAND_COUNT; command++)
 		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
-	fprintf(out, "\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes.\n");
+	fprintf(out, "\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
+				 "and `leat help messages` all messages.\n");
 }
 
 static void describe_command(const struct command *command)
@@ -111,11 +113,17 @@ static int run_help(struct leat_params *params, int argc, char **argv)
 		list_commands(stdout);
 		return EXIT_SUCCESS;
 	}
-	if (strcmp(argv[1], "settings") == 0) {
-		LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
-		leat_params_describe(&table);
-		printf("%s", leat_buf_text(&table));
-		return EXIT_SUCCESS;
+	static const struct {
+		const char *topic;
+		void (*describe)(struct leat_buf *out);
+	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}};
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		if (strcmp(argv[1], tables[i].topic) == 0) {
+			LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+			tables[i].describe(&table);
+			printf("%s", leat_buf_text(&table));
+			return EXIT_SUCCESS;
+		}
 	}
 	const struct command *command = find_command(argv[1]);
 	if (command == NULL)

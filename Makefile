@@ -38,11 +38,11 @@ run: packages-run all
 
 # LEAT_TESTS="--filter 'local/*'" runs some of them. Two of these at once take turns at building, not at testing.
 test: packages-test
-	$(take_turns) $(B)/asan/tests $(B)/asan/leat
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/clients.ok
 	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
 soak: packages-test
-	$(take_turns) $(B)/asan/tests $(B)/asan/leat
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/clients.ok
 	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
 bench: packages-test
@@ -110,6 +110,13 @@ $(B)/bench/bench: $(call objects,release,$(LIB)) $(call objects,bench,$(BENCH))
 	$(call link,$(CC))
 $(B)/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
 	$(call link,$(CLANG),$(SANITIZE) -fsanitize=fuzzer)
+
+# ---- what the clients under tests/clients need from npm ----
+
+$(B)/clients.ok: tests/clients/package.json tests/clients/package-lock.json | packages-test
+	@echo "  npm tests/clients"
+	$(Q)cd tests/clients && npm ci --silent --no-audit --no-fund
+	$(Q)touch $@
 
 # ---- the schema, embedded: one string per file, one literal per line ----
 

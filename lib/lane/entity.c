@@ -263,7 +263,8 @@ static bool land(struct entity_lane *e)
 		leat_batch_receive(batch, 0, batch->count, result);
 		return true;
 	}
-	if (leat_pg_alive(e->link.pg)) {
+	bool give_up = kind == LEAT_TEMPORARY && leat_lane_stopping(e->lane);
+	if (leat_pg_alive(e->link.pg) && !give_up) {
 		leat_lane_count(e->lane, LEAT_COUNT_RETRIES, 1);
 		kind = apply_range(e, batch, 0, batch->count, &err);
 	}
@@ -307,7 +308,10 @@ static bool look_at_floor(struct entity_lane *e)
 	leat_pg_bind_int8(&params, e->epoch);
 	leat_pg_bind_int8(&params, (int64_t)info.floor_seq);
 	leat_pg_bind_int8(&params, DECIDE_LIMIT);
-	if (leat_pg_run(e->link.pg, "decide_parked", &params, &result, &err) != LEAT_OK) {
+	enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, &err);
+	if (kind == LEAT_OK)
+		kind = finish(e, &result, &err);
+	if (kind != LEAT_OK) {
 		if (leat_pg_alive(e->link.pg)) {
 			leat_log(LEAT_LOG_WARN, "entity", "deciding what is parked: %s", err.text);
 			return true;

@@ -1,0 +1,202 @@
+/*
+ * Streams that are not what they were: deleted and made again, or cut back as after a power loss. New messages bear sequences that the ledger
+ * knows; all of them are applied, and what was applied before stays.
+ */
+#include "load.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTITIES 50
+#define CUT 100 /* messages */
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_open(&rig);
+	rig_migrate(&rig);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+}
+
+TestSuite(epoch, .init = setup, .fini = teardown);
+
+static const char *const impatient[] = {"--ack-wait-ms", "1000", "--idle-heartbeat-ms", "500", "--retry-limit-ms", "500", NULL};
+
+/* `count` merges, each into the next entity; the field bears the name given, the Leat-Ids begin with it. */
+static void store_merges(const char *field, size_t count)
+{
+	struct load load = {0};
+	for (size_t i = 0; i < count; i++) {
+		char id[37];
+		char header[64];
+		load_entity(id, i % ENTITIES);
+		snprintf(header, sizeof header, "Leat-Id: %s-%zu\r\n", field, i);
+		load_add_intent(&load, RIG_TENANT_A, "entity.merge", header, "{\"entity_id\":\"%s\",\"content\":{\"%s\":%zu}}", id, field, i);
+	}
+	load_store(&rig, &load);
+	load_free(&load);
+}
+
+/* Every entity has the last value that store_merges(field, count) gave it. */
+static void expect_merged(const char *field, size_t count)
+{
+	char *wrong = rig_sql_text(&rig,
+		"select id || ': ' || content from leat.entities"
+		" where (content ->> '%s')::int is distinct from ('x' || right(id::text, 8))::bit(32)::int + %zu limit 1", field, count - ENTITIES);
+	cr_assert_str_empty(wrong, "%s: %s", field, wrong);
+	free(wrong);
+}
+
+static void expect_all_applied(void)
+{
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.activity where outcome <> 'applied'"), 0);
+	cr_assert_eq(load_dead_count(&rig), 0);
+}
+
+/* ---- deleted and made again ---- */
+
+static bool stream_gone(void *unused)
+{
+	(void)unused;
+	struct leat_stream_state state;
+	struct leat_error err;
+	return leat_stream_get_state(rig_bus(&rig), "LEAT_ENTITY", &state, &err) == LEAT_PERMANENT && err.code == LEAT_CODE_NOT_FOUND;
+}
+
+static void make_stream_again(void)
+{
+	struct leat_error err;
+	cr_assert_eq(leat_bus_publish(rig_bus(&rig), "$JS.API.STREAM.DELETE.LEAT_ENTITY", NULL, "", 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert(rig_wait_until(stream_gone, NULL, 30));
+	rig_migrate(&rig);
+}
+
+static void recreate_with(size_t consumers)
+{
+	static const char *const names[] = {"first", "second"};
+	for (size_t i = 0; i < consumers; i++)
+		load_start_consumer(&rig, names[i], impatient);
+	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
+	store_merges("before", 200);
+	load_wait_settled(&rig, ENTITIES + 200, 60);
+	make_stream_again();
+	store_merges("after", 300);
+	load_wait_settled(&rig, ENTITIES + 200 + 300, 60);
+	expect_all_applied();
+	expect_merged("before", 200);
+	expect_merged("after", 300);
+	cr_assert_eq(rig_sql_int(&rig, "select max(epoch) from leat.stream_epochs where stream = 'LEAT_ENTITY'"), 1);
+}
+
+Test(epoch, a_stream_made_again_begins_a_new_epoch)
+{
+	recreate_with(1);
+}
+
+Test(epoch, two_consumers_agree_on_the_epoch_of_a_stream_made_again)
+{
+	recreate_with(2);
+}
+
+Test(epoch, a_stream_made_again_while_no_consumer_runs_begins_a_new_epoch)
+{
+	struct leat_child *first = load_start_consumer(&rig, "first", impatient);
+	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
+	store_merges("before", 200);
+	load_wait_settled(&rig, ENTITIES + 200, 60);
+	load_stop_consumer(first);
+	make_stream_again();
+	store_merges("after", 300);
+	load_start_consumer(&rig, "first", impatient);
+	load_wait_settled(&rig, ENTITIES + 200 + 300, 60);
+	expect_all_applied();
+	expect_merged("before", 200);
+	expect_merged("after", 300);
+}
+
+/* ---- cut back ---- */
+
+static void copy(const char *from, const char *to)
+{
+	struct leat_child child;
+	struct leat_error err;
+	int status = 0;
+	const char *argv[] = {"/bin/sh", "-c", "rm -rf \"$2\" && cp -a \"$1\" \"$2\"", "sh", from, to, NULL};
+	struct leat_child_spec spec = {.argv = argv, .death_signal = SIGKILL};
+	cr_assert_eq(leat_child_start(&child, &spec, &err), LEAT_OK, "%s", err.text);
+	cr_assert(leat_child_wait(&child, 60000, &status));
+	cr_assert_eq(status, 0);
+}
+
+static void restart_nats(void)
+{
+	struct leat_error err;
+	cr_assert_eq(leat_server_restart(&rig.nats, &err), LEAT_OK, "%s", err.text);
+}
+
+static bool connected(void *unused)
+{
+	(void)unused;
+	return leat_bus_connected(rig_bus(&rig));
+}
+
+/* The server comes back with the store that it had before the last CUT messages, which were applied. */
+static void cut_with(size_t consumers, bool stopped)
+{
+	static const char *const names[] = {"first", "second"};
+	struct leat_child *children[2];
+	char kept[PATH_MAX + 16];
+	snprintf(kept, sizeof kept, "%s.kept", rig.nats.data);
+	for (size_t i = 0; i < consumers; i++)
+		children[i] = load_start_consumer(&rig, names[i], impatient);
+	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
+	store_merges("before", 200);
+	load_wait_settled(&rig, ENTITIES + 200, 60);
+
+	leat_server_stop(&rig.nats);
+	copy(rig.nats.data, kept);
+	restart_nats();
+	cr_assert(rig_wait_until(connected, NULL, 30));
+	store_merges("lost", CUT);
+	load_wait_settled(&rig, ENTITIES + 200 + CUT, 60);
+	for (size_t i = 0; i < consumers && stopped; i++)
+		load_stop_consumer(children[i]);
+
+	leat_server_kill(&rig.nats);
+	copy(kept, rig.nats.data);
+	restart_nats();
+	cr_assert(rig_wait_until(connected, NULL, 30));
+	store_merges("after", 2 * CUT); /* the first half with sequences that were used before */
+	for (size_t i = 0; i < consumers && stopped; i++)
+		load_start_consumer(&rig, names[i], impatient);
+	load_wait_settled(&rig, ENTITIES + 200 + CUT + 2 * CUT, 60);
+	expect_all_applied();
+	expect_merged("before", 200);
+	expect_merged("lost", CUT);
+	expect_merged("after", 2 * CUT);
+	cr_assert_eq(rig_sql_int(&rig, "select max(epoch) from leat.stream_epochs where stream = 'LEAT_ENTITY'"), 1);
+}
+
+Test(epoch, a_stream_cut_back_begins_a_new_epoch)
+{
+	cut_with(1, false);
+}
+
+Test(epoch, two_consumers_agree_on_the_epoch_of_a_stream_cut_back)
+{
+	cut_with(2, false);
+}
+
+Test(epoch, a_stream_cut_back_while_no_consumer_runs_begins_a_new_epoch)
+{
+	cut_with(1, true);
+}

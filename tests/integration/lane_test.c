@@ -1,0 +1,258 @@
+/*
+ * The life and death of a consumer process: what it gives back at SIGTERM, what remains after SIGKILL between any two steps, and what it does
+ * when its durable or its stream is deleted underneath.
+ *
+ * The test holds a consumer at a certain step with a row lock: the batch that wants to write the row waits inside Postgres.
+ */
+#include "load.h"
+
+#include "leat/clock.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTITIES 20
+#define REPLIES "leat.reply." RIG_TENANT_A ".test"
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_open(&rig);
+	rig_migrate(&rig);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+}
+
+TestSuite(lane, .init = setup, .fini = teardown);
+
+static const char *const impatient[] = {
+	"--ack-wait-ms", "1000", "--process-heartbeat-ms", "1000", "--idle-heartbeat-ms", "500", "--retry-limit-ms", "500", NULL};
+
+/* ---- steps ---- */
+
+/* Consumer "first" runs, the entities are there. */
+static struct leat_child *start_first(const char *const *more)
+{
+	struct leat_child *first = load_start_consumer(&rig, "first", more);
+	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
+	load_wait_settled(&rig, ENTITIES, 60);
+	return first;
+}
+
+/* The last one that was started works. */
+static void wait_for_second(void)
+{
+	rig_sql_wait(&rig, 60, "t",
+		"select count(*) = 2 and (array_agg(lanes #>> '{entity,state}' order by started_at desc))[1] = 'working' from leat.processes");
+}
+
+/* One merge into each entity, the first of which nobody can write until unlock_entity. */
+static void store_merges(void)
+{
+	struct load load = {0};
+	for (size_t i = 0; i < ENTITIES; i++) {
+		char id[37];
+		load_entity(id, i);
+		load_add_intent(&load, RIG_TENANT_A, "entity.merge", NULL, "{\"entity_id\":\"%s\",\"content\":{\"n\":%zu}}", id, i);
+	}
+	load_store(&rig, &load);
+	load_free(&load);
+}
+
+static void lock_entity(void)
+{
+	char id[37];
+	load_entity(id, 0);
+	rig_sql(&rig, "begin");
+	rig_sql(&rig, "select from leat.entities where id = '%s' for update", id);
+}
+
+static void wait_until_blocked(void)
+{
+	rig_sql_wait(&rig, 60, "t",
+		"select exists (select from pg_locks l where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid)))");
+}
+
+static void unlock_entity(void)
+{
+	rig_sql(&rig, "commit");
+}
+
+static void expect_each_merge_once(void)
+{
+	load_wait_settled(&rig, 2 * (int64_t)ENTITIES, 60);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.activity where verb = 'merge' and outcome = 'applied'"), ENTITIES);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.audit_log where operation = 'update'"), ENTITIES);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.entities where content ? 'n'"), ENTITIES);
+	cr_assert_eq(load_dead_count(&rig), 0);
+}
+
+/* ---- SIGTERM ---- */
+
+Test(lane, sigterm_ends_an_idle_consumer_with_0)
+{
+	struct leat_child *first = start_first(NULL);
+	load_stop_consumer(first);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.processes"), 0, "it has not signed off");
+}
+
+Test(lane, sigterm_gives_back_at_once_what_is_in_hand)
+{
+	struct leat_child *first = start_first(NULL);
+	lock_entity();
+	store_merges();
+	wait_until_blocked();
+	load_start_consumer(&rig, "second", RIG_ARGS("--process-heartbeat-ms", "1000"));
+	wait_for_second();
+	load_stop_consumer(first);
+	int64_t ended_ms = leat_clock_ms();
+	unlock_entity();
+	expect_each_merge_once();
+	int64_t took_ms = leat_clock_ms() - ended_ms;
+	cr_assert_lt(took_ms, 5000, "%" PRId64 " ms: that is AckWait, and not given back", took_ms);
+}
+
+Test(lane, sigterm_under_load_loses_and_repeats_nothing)
+{
+	struct leat_child *first = load_start_consumer(&rig, "first", RIG_ARGS("--batch", "50"));
+	struct load load = {0};
+	int64_t count = rig_size(3000, 30000);
+	for (int64_t i = 0; i < count; i++) {
+		char id[37];
+		load_entity(id, (size_t)i);
+		load_add_intent(&load, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_id\":\"%s\",\"entity_type\":\"thing\"}", id);
+	}
+	load_store(&rig, &load);
+	load_free(&load);
+	rig_sql_wait(&rig, 60, "t", "select count(*) > 0 from leat.activity");
+	load_stop_consumer(first);
+	load_start_consumer(&rig, "second", NULL);
+	load_wait_settled(&rig, count, 60);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.audit_log"), count);
+}
+
+/* ---- SIGKILL ---- */
+
+Test(lane, sigkill_before_the_commit_applies_it_once)
+{
+	struct leat_child *first = start_first(impatient);
+	lock_entity();
+	store_merges();
+	wait_until_blocked();
+	leat_child_stop(first, SIGKILL, 10000);
+	load_start_consumer(&rig, "second", impatient);
+	wait_for_second(); /* the dead one has not signed off */
+	unlock_entity();
+	expect_each_merge_once();
+}
+
+static void expect_reply(struct leat_inbox *inbox, const char *expected)
+{
+	struct leat_msg msg;
+	struct leat_error err;
+	cr_assert_eq(leat_inbox_next(inbox, 30000, &msg, &err), LEAT_OK, "no reply: %s", err.text);
+	char text[1024];
+	snprintf(text, sizeof text, "%.*s", (int)msg.data_bytes, msg.data);
+	leat_msg_free(&msg);
+	cr_assert(strstr(text, expected) != NULL, "expected %s in %s", expected, text);
+}
+
+/* Stopped while Postgres still works, it can't see the answer; the commit does not need it. */
+Test(lane, sigkill_between_commit_and_ack_applies_once_and_repeats_the_outcome)
+{
+	struct leat_child *first = start_first(impatient);
+	struct leat_inbox *inbox = NULL;
+	struct leat_error err;
+	char body[128];
+	cr_assert_eq(leat_inbox_open(&inbox, rig_bus(&rig), REPLIES ".*", &err), LEAT_OK, "%s", err.text);
+	lock_entity();
+	load_entity(body, 0);
+	struct load load = {0};
+	load_add_intent(&load, RIG_TENANT_A, "entity.merge", "Leat-Id: x\r\nLeat-Reply-To: " REPLIES ".applied\r\n",
+		"{\"entity_id\":\"%s\",\"content\":{\"n\":1}}", body);
+	load_add_intent(&load, RIG_TENANT_A, "entity.merge", "Leat-Id: x\r\nLeat-Reply-To: " REPLIES ".duplicate\r\n",
+		"{\"entity_id\":\"%s\",\"content\":{\"n\":2}}", body);
+	load_add_intent(&load, RIG_TENANT_A, "entity.merge", "Leat-Reply-To: " REPLIES ".rejected\r\n",
+		"{\"entity_id\":\"%s\",\"contents\":{\"n\":3}}", body);
+	load_store(&rig, &load);
+	load_free(&load);
+	wait_until_blocked();
+	leat_child_signal(first, SIGSTOP);
+	unlock_entity();
+	rig_sql_wait(&rig, 60, "3", "select count(*) from leat.activity where verb = 'merge'");
+	int64_t merges = rig_sql_int(&rig, "select count(*) from leat.audit_log where operation = 'update'");
+	leat_child_stop(first, SIGKILL, 10000);
+
+	struct leat_child *second = load_start_consumer(&rig, "second", impatient);
+	expect_reply(inbox, "{\"status\":\"applied\",\"position\":21,");
+	expect_reply(inbox, "{\"status\":\"duplicate\",\"position\":22,");
+	expect_reply(inbox, "{\"status\":\"rejected\",\"position\":23,\"code\":\"invalid_message\"");
+	rig_sql_wait(&rig, 60, "t", "select sum((lanes #>> '{entity,known}')::int) >= 3 from leat.processes");
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.activity"), ENTITIES + 3);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.audit_log where operation = 'update'"), merges);
+	load_wait_dead(&rig, 1, 30);
+	load_stop_consumer(second);
+	leat_inbox_close(inbox);
+}
+
+/* ---- deleted underneath ---- */
+
+static void call_api(const char *subject)
+{
+	struct leat_error err;
+	cr_assert_eq(leat_bus_publish(rig_bus(&rig), subject, NULL, "", 0, &err), LEAT_OK, "%s", err.text);
+}
+
+static bool stream_gone(void *unused)
+{
+	(void)unused;
+	struct leat_stream_state state;
+	struct leat_error err;
+	return leat_stream_get_state(rig_bus(&rig), "LEAT_ENTITY", &state, &err) == LEAT_PERMANENT && err.code == LEAT_CODE_NOT_FOUND;
+}
+
+static int status(char **output)
+{
+	int code = rig_run(&rig, "status", 30, RIG_ARGS("status", "--json"));
+	*output = rig_output(&rig, "status");
+	return code;
+}
+
+Test(lane, a_durable_deleted_underneath_is_made_again)
+{
+	start_first(impatient);
+	call_api("$JS.API.CONSUMER.DELETE.LEAT_ENTITY.leat-entity");
+	rig_sql_wait(&rig, 60, "t", "select (lanes #>> '{entity,reconnects}')::int > 0 and lanes #>> '{entity,state}' = 'working' from leat.processes");
+	store_merges();
+	expect_each_merge_once();
+	char *output;
+	cr_assert_eq(status(&output), 0, "%s", output);
+	free(output);
+}
+
+Test(lane, a_stream_deleted_underneath_is_told_and_waited_for)
+{
+	start_first(impatient);
+	call_api("$JS.API.STREAM.DELETE.LEAT_ENTITY");
+	cr_assert(rig_wait_until(stream_gone, NULL, 30));
+	rig_sql_wait(&rig, 60, "waiting for the stream (run leat migrate)", "select lanes #>> '{entity,state}' from leat.processes");
+	char *output;
+	cr_assert_eq(status(&output), 1, "%s", output);
+	cr_assert(strstr(output, "there is no stream LEAT_ENTITY") != NULL, "%s", output);
+	free(output);
+
+	rig_migrate(&rig);
+	store_merges(); /* with sequences that the ledger knows from before */
+	expect_each_merge_once();
+	rig_sql_wait(&rig, 60, "working", "select lanes #>> '{entity,state}' from leat.processes");
+	cr_assert_eq(status(&output), 0, "%s", output);
+	free(output);
+}

@@ -9,8 +9,26 @@ as $$
 	on conflict (stream, epoch) do update set opened_at = least(known.opened_at, excluded.opened_at)
 $$;
 
+-- The newest sequence of an epoch that is settled or parked, and the time of that message; null when there is none.
+create or replace function leat.newest_known(p_stream text, p_epoch integer, out seq bigint, out at timestamptz)
+language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
+as $$
+begin
+	select newest.position & ((1::bigint << 40) - 1), newest.message_at into seq, at
+	from (
+		(select a.position, a.message_at from leat.activity a
+		where a.stream = p_stream and a.position >= p_epoch::bigint << 40 and a.position < (p_epoch + 1)::bigint << 40
+		order by a.position desc limit 1)
+		union all
+		(select p.position, p.message_at from leat.parked p
+		where p.stream = p_stream and p.position >= p_epoch::bigint << 40 and p.position < (p_epoch + 1)::bigint << 40
+		order by p.position desc limit 1)) newest
+	order by newest.position desc limit 1;
+end
+$$;
+
 -- Called when a lane opens its durable and after every reconnect, before it pulls: is this still the stream that the ledger knows?
--- Returns the current epoch, and the newest sequence of that epoch in the ledger with its time (null when there is none), so that the
+-- Returns the current epoch, and the newest sequence of that epoch that is known with its time (null when there is none), so that the
 -- caller can ask the server whether it still holds that very message; if not, it calls leat.stream_was_cut.
 create or replace function leat.check_stream(p_stream text, p_created_at timestamptz, out epoch integer, out last_seq bigint, out last_at timestamptz)
 language plpgsql set search_path = pg_catalog
@@ -28,10 +46,7 @@ begin
 		v_known.epoch := v_known.epoch + 1;
 	end if;
 	epoch := v_known.epoch;
-	select a.position & ((1::bigint << 40) - 1), a.message_at into last_seq, last_at
-	from leat.activity a
-	where a.stream = p_stream and a.position >= epoch::bigint << 40 and a.position < (epoch + 1)::bigint << 40
-	order by a.position desc limit 1;
+	select n.seq, n.at into last_seq, last_at from leat.newest_known(p_stream, epoch) n;
 end
 $$;
 
@@ -45,7 +60,7 @@ as $$
 $$;
 
 -- Positions of messages, in their order, and which of them are settled or parked already. A message whose position is taken by another one
--- (the timestamps differ) opens a new epoch: the safety net under leat.check_stream.
+-- (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of sequence and time.
 -- Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the tables were empty
 -- can scan them).
 create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[])
@@ -82,6 +97,16 @@ begin
 			where e.stream = p_stream and e.epoch = v_current.epoch and (e.first_seq is null or e.first_seq > v_lowest);
 		end if;
 
+		-- An old message and a new one of the same sequence, both in hand.
+		select twin.at, twin.position >> 40 into v_reused_at, v_reused_epoch
+		from unnest(positions, p_at, positions[2:], p_at[2:]) twin (position_before, at_before, position, at)
+		where twin.position = twin.position_before and twin.at <> twin.at_before
+		order by twin.at limit 1;
+		if found then
+			perform leat.open_epoch(p_stream, v_reused_epoch, v_reused_at, v_current.stream_created_at, 'a sequence came again with another message');
+			continue;
+		end if;
+
 		-- Above everything that is settled or parked, nothing needs to be looked up: so it is for one consumer that keeps up.
 		known := null;
 		v_lowest := (select min(position) from unnest(positions) position);
@@ -100,9 +125,7 @@ begin
 			offset 0) settled;
 		exit when v_reused_at is null;
 
-		select a.message_at into v_newest_at from leat.activity a
-		where a.stream = p_stream and a.position >= v_reused_epoch::bigint << 40 and a.position < (v_reused_epoch + 1)::bigint << 40
-		order by a.position desc limit 1;
+		v_newest_at := (select n.at from leat.newest_known(p_stream, v_reused_epoch) n);
 		perform leat.open_epoch(p_stream, v_reused_epoch, least(v_reused_at, v_newest_at + interval '1 microsecond'), v_current.stream_created_at,
 			'a sequence came again with another message');
 	end loop;

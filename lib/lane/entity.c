@@ -308,6 +308,7 @@ static bool look_at_floor(struct entity_lane *e)
 	leat_pg_bind_int8(&params, e->epoch);
 	leat_pg_bind_int8(&params, (int64_t)info.floor_seq);
 	leat_pg_bind_int8(&params, DECIDE_LIMIT);
+	leat_pg_bind_int8(&params, e->params->batch_bytes);
 	enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, &err);
 	if (kind == LEAT_OK)
 		kind = finish(e, &result, &err);
@@ -319,8 +320,8 @@ static bool look_at_floor(struct entity_lane *e)
 		lose_postgres(e, err.text);
 		return false;
 	}
-	bool more = leat_pg_int8(result, 0, 0) == DECIDE_LIMIT;
-	bool left = leat_pg_int8(result, 0, 1) > 0;
+	bool left = leat_pg_int8(result, 0, 0) > 0;
+	bool more = strcmp(leat_pg_text(result, 0, 1), "t") == 0;
 	e->floor_seq = more ? 0 : info.floor_seq;
 	e->floor_wanted = left || info.ack_pending > 0;
 	if (more)

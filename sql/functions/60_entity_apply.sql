@@ -14,11 +14,12 @@ begin
 end
 $$;
 
--- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position.
--- Returns how many were decided and how many are still parked.
+-- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position,
+-- and about p_bytes of bodies. Returns how many were decided, how many are still parked, and whether some of those could be decided now.
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
-create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, out decided bigint, out remaining bigint)
+create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
+	out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -31,7 +32,11 @@ begin
 	with due as (
 		delete from leat.parked p
 		where p.stream = p_stream and p.position in (
-			select d.position from leat.parked d where d.stream = p_stream and d.position <= v_floor order by d.position limit p_limit)
+			select d.position
+			from (
+				select o.position, sum(length(o.body)) over (order by o.position) - length(o.body) as before
+				from (select * from leat.parked x where x.stream = p_stream and x.position <= v_floor order by x.position limit p_limit) o) d
+			where d.before < p_bytes)
 		returning p.*
 	)
 	select array_agg(d.position order by d.position) as position, array_agg(d.message_at order by d.position) as at,
@@ -46,7 +51,11 @@ begin
 
 	if decided > 0 then
 		-- settled meanwhile by another process that had the same message in hand
-		v_known := array(select a.position from leat.activity a where a.stream = p_stream and a.position = any (v_due.position));
+		v_known := array(
+			select known.position
+			from unnest(v_due.position) parked (position)
+			cross join lateral (
+				select a.position from leat.activity a where a.stream = p_stream and a.position = parked.position offset 0) known);
 		for v_settled in
 			select * from leat.settle_entity_intents(p_stream, v_floor, true, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
 				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.nothing, v_due.nothing)
@@ -64,7 +73,8 @@ begin
 		end loop;
 	end if;
 	select count(*), min(p.position) into remaining, v_lowest from leat.parked p where p.stream = p_stream;
-	if v_lowest <= v_floor then
+	due := coalesce(v_lowest <= v_floor, false);
+	if due then
 		update leat.stream_floors f set position = v_lowest - 1 where f.stream = p_stream;
 	end if;
 end

@@ -39,6 +39,7 @@ struct entity_lane {
 	int64_t epoch;
 	uint64_t floor_seq; /* last one that Postgres was told */
 	bool floor_wanted;  /* something was settled since, or is parked */
+	int64_t decide_limit;
 	int64_t floor_at_ms;
 	struct leat_backoff floor_pace;
 };
@@ -288,6 +289,38 @@ static bool launch(struct entity_lane *e)
 	return true;
 }
 
+/*
+ * Decides what is parked up to the floor. One that Postgres refuses for good holds up the rest of its pass: passes get shorter until it is alone, and
+ * then it is rejected.
+ */
+static enum leat_kind decide(struct entity_lane *e, uint64_t floor_seq, struct leat_pg_result **result, struct leat_error *err)
+{
+	const char *refused = NULL;
+	struct leat_error refusal;
+	for (;;) {
+		struct leat_pg_params params = {0};
+		leat_pg_bind_text(&params, STREAM);
+		leat_pg_bind_int8(&params, e->epoch);
+		leat_pg_bind_int8(&params, (int64_t)floor_seq);
+		leat_pg_bind_int8(&params, e->decide_limit);
+		leat_pg_bind_int8(&params, e->params->batch_bytes);
+		leat_pg_bind_text(&params, refused);
+		enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
+		if (kind == LEAT_OK)
+			kind = finish(e, result, err);
+		if (kind == LEAT_OK)
+			e->decide_limit = e->decide_limit < DECIDE_LIMIT / 2 ? e->decide_limit * 2 : DECIDE_LIMIT;
+		if (kind != LEAT_PERMANENT || refused != NULL)
+			return kind;
+		if (e->decide_limit == 1) {
+			leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses a parked message: %s", err->text);
+			refusal = *err;
+			refused = refusal.text;
+		}
+		e->decide_limit = e->decide_limit > 1 ? e->decide_limit / 2 : 1;
+	}
+}
+
 /* Tells Postgres how far everything is settled, which decides what is parked. False: Postgres is lost. */
 static bool look_at_floor(struct entity_lane *e)
 {
@@ -303,16 +336,7 @@ static bool look_at_floor(struct entity_lane *e)
 		return true;
 
 	LEAT_PG_RESULT_SCOPED *result = NULL;
-	struct leat_pg_params params = {0};
-	leat_pg_bind_text(&params, STREAM);
-	leat_pg_bind_int8(&params, e->epoch);
-	leat_pg_bind_int8(&params, (int64_t)info.floor_seq);
-	leat_pg_bind_int8(&params, DECIDE_LIMIT);
-	leat_pg_bind_int8(&params, e->params->batch_bytes);
-	enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, &err);
-	if (kind == LEAT_OK)
-		kind = finish(e, &result, &err);
-	if (kind != LEAT_OK) {
+	if (decide(e, info.floor_seq, &result, &err) != LEAT_OK) {
 		if (leat_pg_alive(e->link.pg)) {
 			leat_log(LEAT_LOG_WARN, "entity", "deciding what is parked: %s", err.text);
 			return true;
@@ -358,6 +382,7 @@ void lane_entity_run(struct leat_lane *lane)
 	struct entity_lane e = {
 		.lane = lane,
 		.params = lane->process->params,
+		.decide_limit = DECIDE_LIMIT,
 		.floor_pace = {.first_ms = FIRST_LOOK_MS, .limit_ms = lane->process->params->floor_check_ms},
 	};
 	lane_link_init(&e.link, lane);

@@ -16,10 +16,11 @@ $$;
 
 -- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position,
 -- and about p_bytes of bodies. Returns how many were decided, how many are still parked, and whether some of those could be decided now.
+-- p_refused: why Postgres refused to decide the first of them, which then ends as `internal` (called with a limit of 1).
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
-	out decided bigint, out remaining bigint, out due boolean)
+	p_refused text default null, out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -45,7 +46,7 @@ begin
 		array_agg(d.entity_id order by d.position) as entity, array_agg(d.actor order by d.position) as actor,
 		array_agg(d.leat_id order by d.position) as leat_id, array_agg(d.reply_to order by d.position) as reply_to,
 		array_agg(d.headers order by d.position) as headers, array_agg(d.body order by d.position) as body,
-		array_agg(null::text) as nothing
+		array_agg(case when p_refused is not null then 'internal' end) as code, array_agg(p_refused) as message
 	into v_due from due d;
 	decided := coalesce(cardinality(v_due.position), 0);
 
@@ -58,7 +59,7 @@ begin
 				select a.position from leat.activity a where a.stream = p_stream and a.position = parked.position offset 0) known);
 		for v_settled in
 			select * from leat.settle_entity_intents(p_stream, v_floor, true, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
-				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.nothing, v_due.nothing)
+				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.code, v_due.message)
 		loop
 			if v_settled.reply is not null and v_settled.status <> 'known' then
 				insert into leat.outbox (subject, body, short_body)

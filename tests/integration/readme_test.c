@@ -1,0 +1,51 @@
+/* The README says what the program says: its tables are the generated ones, its examples are the files that are tested. */
+#include "scripts.h"
+
+#include "leat/buf.h"
+#include "leat/intent.h"
+#include "leat/param.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void expect_in_readme(const char *text, const char *what)
+{
+	char *readme = script_read("README.md");
+	cr_expect_not_null(strstr(readme, text), "README.md does not hold %s as it is now:\n%s", what, text);
+	free(readme);
+}
+
+Test(readme, message_table_is_the_one_of_the_decoder)
+{
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_intent_describe(&table);
+	expect_in_readme(leat_buf_text(&table), "the messages (`leat help messages`)");
+}
+
+Test(readme, settings_table_is_the_one_of_the_program)
+{
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_params_describe(&table);
+	expect_in_readme(leat_buf_text(&table), "the settings (`leat help settings`)");
+}
+
+Test(readme, every_code_of_an_entity_intent_is_explained)
+{
+	static const enum leat_code codes[] = {LEAT_CODE_INVALID_JSON, LEAT_CODE_INVALID_MESSAGE, LEAT_CODE_UNKNOWN_VERB, LEAT_CODE_TOO_LARGE,
+		LEAT_CODE_NOT_FOUND, LEAT_CODE_DELETED, LEAT_CODE_INTERNAL};
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		LEAT_BUF_SCOPED row = LEAT_BUF_INIT;
+		leat_buf_printf(&row, "| `%s` | ", leat_code_name(codes[i]));
+		expect_in_readme(leat_buf_text(&row), "the code");
+	}
+}
+
+Test(readme, node_example_is_the_tested_file)
+{
+	char *example = script_read("tests/clients/publish.mjs");
+	LEAT_BUF_SCOPED block = LEAT_BUF_INIT;
+	leat_buf_printf(&block, "```js\n%s```\n", example);
+	expect_in_readme(leat_buf_text(&block), "tests/clients/publish.mjs");
+	free(example);
+}

@@ -115,7 +115,7 @@ $(B)/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
 
 $(B)/clients.ok: tests/clients/package.json tests/clients/package-lock.json | packages-test
 	@echo "  npm tests/clients"
-	$(Q)cd tests/clients && npm ci --silent --no-audit --no-fund
+	$(Q)cd tests/clients && npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	$(Q)touch $@
 
 # ---- the schema, embedded: one string per file, one literal per line ----

@@ -47,7 +47,8 @@ uint64_t rig_seed(void)
 		seed = strtoull(given, NULL, 10);
 	else
 		cr_assert_eq(getrandom(&seed, sizeof seed, 0), (ssize_t)sizeof seed);
-	cr_log_warn("%s.%s: LEAT_SEED=%" PRIu64, criterion_current_test->category, criterion_current_test->name, seed);
+	/* Not by cr_log_warn: a warning of Criterion's means a test that died while it was set up or taken down, and fails the run. */
+	fprintf(stderr, "[SEED] %s::%s: LEAT_SEED=%" PRIu64 "\n", criterion_current_test->category, criterion_current_test->name, seed);
 	return seed;
 }
 

@@ -44,12 +44,22 @@ static int64_t transactions(struct stage *stage)
 /* What was done is in the statistics once each connection has reported: at most this long after. */
 #define SETTLE_MS 3000
 
+/* Autovacuum's transactions count like anybody's. */
+static void set_autovacuum(struct stage *stage, bool on)
+{
+	struct leat_error err;
+	const char *setting = on ? "alter system reset autovacuum" : "alter system set autovacuum = off";
+	bench_must(leat_pg_run_sql(stage->pg, setting, NULL, &err), &err);
+	bench_must(leat_pg_run_sql(stage->pg, "select pg_reload_conf()", NULL, &err), &err);
+}
+
 void bench_idle(struct bench *bench)
 {
 	struct stage stage;
 	stage_open(&stage, bench, true);
 	stage_start_consumers(&stage, 1);
 	stage_wait_drained(&stage);
+	set_autovacuum(&stage, false);
 	poll(NULL, 0, SETTLE_MS);
 	int64_t transactions_before = transactions(&stage);
 	int64_t cpu_before_ms = bench_cpu_ms(stage.consumers[0].pid);
@@ -58,5 +68,6 @@ void bench_idle(struct bench *bench)
 	int64_t done = transactions(&stage) - transactions_before - 1;
 	bench_print("{\"figure\":\"idle\",\"seconds\":%d,\"transactions_per_s\":%.2f,\"cpu_percent_of_a_core\":%.2f}", IDLE_S,
 		(double)done / IDLE_S, (double)cpu_ms / (10.0 * IDLE_S));
+	set_autovacuum(&stage, true);
 	stage_close(&stage);
 }

@@ -3,8 +3,8 @@
 -- Happy path: Leat-Ids are claimed, the ledger is written, deltas are computed, and only then rows are locked and merged, so that batches that
 -- meet on a row hold each other up as briefly as can be. The ledger says `applied` at first; what ends otherwise is corrected.
 --
--- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; rows that exist in order of
--- (tenant, id); new rows in that order. Rows that take the general path after that are locked already.
+-- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; the turn to create entities,
+-- where some are not there; rows that exist in order of (tenant, id). New rows and the general path come last and wait for nobody.
 
 do $$
 begin
@@ -70,6 +70,7 @@ begin
 	where status is distinct from 'known';
 
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_verb, p_body, v_status);
+	perform leat.take_turns_creating(v_groups);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
 	perform leat.write_entity_groups(v_groups, v_paths, p_floor);
 

@@ -150,7 +150,7 @@ Test(direct, every_visible_change_is_recorded_with_both_images)
 	rig_sql(&rig, "update leat.entities set content = '{\"a\": 3}'");
 	rig_sql(&rig, "delete from leat.entities");
 	expect_text("insert 1 -> {\"a\": 1}, update 2 {\"a\": 1} -> {\"a\": 2}, update 3 {\"a\": 2} -> {}, update {} -> {\"a\": 3}, delete "
-	            "{\"a\": 3} ->",
+				"{\"a\": 3} ->",
 		rig_sql_text(&rig, AUDIT));
 	cr_assert_eq(rig_sql_int(&rig,
 					 "select count(*) from leat.audit_log where tenant_id = '" RIG_TENANT_A "' and entity_id = '" ENTITY_1

@@ -223,7 +223,7 @@ Test(outcome, what_was_parked_and_applied_at_once_does_not_stay_in_the_way)
 	put(&gate, in_two_hands);
 	rig_sql(&rig,
 		"insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, "
-	    "headers, body)"
+		"headers, body)"
 		" select stream, position, message_at, 'leat.intent.x', tenant_id, role, verb, target_id, actor, leat_id, '" REPLY_TO "', '', '%s'"
 		" from leat.activity where position = 2",
 		in_two_hands.body);

@@ -44,7 +44,7 @@ static char *check_stream(int64_t created_ms)
 {
 	return rig_sql_text(&rig,
 		"select concat_ws(' ', epoch, last_seq, (extract(epoch from last_at) * 1000 - 1700000000000)::bigint) from "
-	    "leat.check_stream('" STREAM "', " AT ")",
+		"leat.check_stream('" STREAM "', " AT ")",
 		created_ms);
 }
 

@@ -52,20 +52,25 @@ begin
 end
 $$;
 
--- Batches that create entities take turns, from here to their commit: one that created a row while another, which had looked before, waited for
--- its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody waits for a row that is not committed.
+-- Batches that create entities of one tenant take turns, from here to their commit: one that created a row while another, which had looked before,
+-- waited for its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody waits for a row that is
+-- not committed. Tenants share 16 turns, taken in order, so that a batch of many tenants does not fill the lock table.
 create or replace function leat.take_turns_creating(p_groups leat.entity_groups) returns void
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set jit = off
 as $$
+declare
+	v_turn integer;
 begin
-	if exists (
-		select from unnest(p_groups.tenant, p_groups.entity, p_groups.created) target (tenant, entity, created)
+	for v_turn in
+		select distinct abs(hashtext(target.tenant::text) % 16) as turn
+		from unnest(p_groups.tenant, p_groups.entity, p_groups.created) target (tenant, entity, created)
 		left join lateral (select x.id from leat.entities x where x.tenant_id = target.tenant and x.id = target.entity offset 0) e on true
-		where target.created is not null and e.id is null)
-	then
-		perform pg_advisory_xact_lock(hashtext('leat.entities: creating'));
-	end if;
+		where target.created is not null and e.id is null
+		order by turn
+	loop
+		perform pg_advisory_xact_lock(hashtext('leat.entities: creating'), v_turn);
+	end loop;
 end
 $$;
 

@@ -94,7 +94,7 @@ void bench_idle(struct bench *bench);
 
 /* ---- main.c ---- */
 
-_Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void bench_die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void bench_must(enum leat_kind kind, const struct leat_error *err);
 /* One JSON line. */
 void bench_print(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -160,7 +160,7 @@ void load_store_entities(struct stage *stage)
 
 void load_send_stamped(struct stage *stage, struct draw *draw, size_t number)
 {
-	struct message message;
+	struct message message = {0};
 	struct timespec now;
 	struct leat_error err;
 	char id[37];

@@ -23,6 +23,8 @@ static const struct {
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
+#define STAT_FIELDS_BEFORE_TIMES 12 /* behind the name, proc(5) */
+
 static struct bench bench;
 
 /* ---- for the parts ---- */
@@ -69,13 +71,15 @@ static void read_proc(pid_t pid, const char *name, char *out, size_t bytes)
 int64_t bench_cpu_ms(pid_t pid)
 {
 	char text[1024];
-	unsigned long user = 0;
-	unsigned long system = 0;
 	read_proc(pid, "stat", text, sizeof text);
-	const char *behind_name = strrchr(text, ')'); /* the name may hold anything */
-	if (behind_name == NULL || sscanf(behind_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+	char *at = strrchr(text, ')'); /* the name may hold anything */
+	for (int field = 0; field < STAT_FIELDS_BEFORE_TIMES && at != NULL; field++)
+		at = strchr(at + 1, ' ');
+	if (at == NULL)
 		bench_die("can't read /proc/%d/stat", pid);
-	return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+	int64_t user = strtoll(at, &at, 10);
+	int64_t system = strtoll(at, NULL, 10);
+	return (user + system) * 1000 / sysconf(_SC_CLK_TCK);
 }
 
 int64_t bench_resident_kb(pid_t pid)

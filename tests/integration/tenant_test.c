@@ -120,7 +120,7 @@ Test(tenant, a_subject_without_a_tenant_fails_closed)
 Test(tenant, a_reply_goes_to_ones_own_tenant_only)
 {
 	static const char *const targets[] = {"leat.reply." RIG_TENANT_B ".x", "leat.reply.>", "leat.reply." RIG_TENANT_A ".*",
-		"leat.intent." RIG_TENANT_B ".service.entity.delete", "$JS.API.STREAM.DELETE.LEAT_ENTITY", "leat.reply." RIG_TENANT_A};
+		"leat.reply." RIG_TENANT_A, "leat.intent." RIG_TENANT_B ".service.entity.delete", "$JS.API.STREAM.DELETE.LEAT_ENTITY"};
 	const size_t count = sizeof targets / sizeof *targets;
 	struct leat_inbox *others = NULL;
 	struct leat_inbox *own = NULL;

@@ -94,8 +94,9 @@ static void list_commands(FILE *out)
 	fprintf(out, "leat leads NATS streams to Postgres: intents in, merged entities out.\n\n");
 	for (const struct command *command = commands; command < commands + COMMAND_COUNT; command++)
 		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
-	fprintf(out, "\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
-				 "and `leat help messages` all messages.\n");
+	fprintf(out,
+		"\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
+		"and `leat help messages` all messages.\n");
 }
 
 static void describe_command(const struct command *command)

@@ -49,7 +49,7 @@ trap 'exit 143' TERM HUP
 # ---- the servers ----
 
 run_up() {
-	exec setpriv --pdeathsig TERM "$leat" up --state-dir "$state" --consumers 2 </dev/null >"$log" 2>&1
+	exec setpriv --pdeathsig TERM "$leat" up --state-dir "$state" --consumers 2 </dev/null >>"$log" 2>&1
 }
 
 # until_true SECONDS COMMAND...: looks again and again; false when the time is over, or `leat up` is.
@@ -66,6 +66,18 @@ is_up() {
 	grep -q '^leat is up' "$log" 2>/dev/null
 }
 
+# An earlier tour may have been interrupted: what it left in the stream is not counted as ours.
+all_settled() {
+	local report left
+	report=$("$leat" status --json || true)
+	left=$(query -At --set report="$report" <<'SQL'
+SELECT sum((lane ->> 'pending')::bigint + (lane ->> 'in_flight')::bigint) + (SELECT count(*) FROM leat.parked)
+FROM json_array_elements(:'report'::json #> '{nats,lanes}') lane
+SQL
+	)
+	[[ $left == 0 ]]
+}
+
 all_relayed() {
 	[[ $(query -At -c 'SELECT count(*) FROM leat.outbox') == 0 ]]
 }
@@ -77,7 +89,8 @@ heading() {
 }
 
 query() {
-	psql "$LEAT_DATABASE_URL" --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set since="${since:-0}" "$@"
+	psql "$LEAT_DATABASE_URL" --no-psqlrc --quiet --set ON_ERROR_STOP=1 --set since="${since:-0}" "$@" ||
+		fail "Postgres did not answer; see $state/postgres.log."
 }
 
 # A table, no wider than 100 columns.
@@ -112,6 +125,7 @@ publish() {
 		wait "$writer"
 	done
 	writers=()
+	kill -0 "$up" 2>/dev/null || fail "\`leat up\` ended by itself; see $log."
 }
 
 # How many of the messages that this tour published ended so.
@@ -129,15 +143,18 @@ expect() {
 
 [[ -x $leat ]] || fail "there is no $leat; run \`make\` first."
 mkdir -p "$state"
+: >"$log" # what an earlier tour left would pass for an answer
 
 heading "Starting" "A private nats-server, a private Postgres and two consumers, all in $state/:"
 printf '  '
 start run_up
 up=$!
 until_true 90 is_up || fail "\`leat up\` did not come up. It says: $(printf '\n%s' "$(tail -n 15 "$log")")"
+# shellcheck source=/dev/null
 . "$state/env"
 echo "ready. NATS is $LEAT_NATS_URL, Postgres is $LEAT_DATABASE_URL"
 
+until_true 60 all_settled || fail "what was published earlier is not settled; see \`$leat status\` and $log."
 since=$(query -At -c 'SELECT coalesce(max(position), 0) FROM leat.activity')
 lines=$(grep -c . "$sample")
 bad=$(grep -c '"actor":"newcomer"' "$sample")
@@ -157,7 +174,7 @@ until_true 30 all_relayed || fail "the dead letters were not published; see $log
 
 heading "Entities" "What was merged, field by field. The same key or id in two tenants is two entities."
 table <<'SQL'
-SELECT left(tenant_id::text, 4) || '…' AS tenant, entity_type || ' ' || coalesce(key, left(id::text, 4) || '…' || right(id::text, 2)) AS entity,
+SELECT left(tenant_id::text, 4) || '..' AS tenant, entity_type || ' ' || coalesce(key, left(id::text, 4) || '..' || right(id::text, 2)) AS entity,
 	CASE WHEN deleted_at IS NULL THEN content::text ELSE 'deleted' END AS content
 FROM leat.entities ORDER BY tenant_id, 2
 SQL
@@ -166,8 +183,8 @@ echo "The 20-digit code of order 1001 is as it was sent: no number is ever round
 
 heading "Activity" "Who did what, and how it ended: one row for each message, written with its effect."
 table <<'SQL'
-SELECT a.position, to_char(a.at, 'HH24:MI:SS') AS "when", left(a.tenant_id::text, 4) || '…' AS tenant, a.actor AS who, a.noun || '.' || a.verb AS what,
-	CASE WHEN a.verb = 'bulk' THEN (a.detail ->> 'entities') || ' entities' ELSE coalesce(e.key, left(e.id::text, 4) || '…' || right(e.id::text, 2)) END AS "to",
+SELECT a.position, to_char(a.at, 'HH24:MI:SS') AS "when", left(a.tenant_id::text, 4) || '..' AS tenant, a.actor AS who, a.noun || '.' || a.verb AS what,
+	CASE WHEN a.verb = 'bulk' THEN (a.detail ->> 'entities') || ' entities' ELSE coalesce(e.key, left(e.id::text, 4) || '..' || right(e.id::text, 2)) END AS "to",
 	a.outcome || coalesce(': ' || a.code, '') AS outcome
 FROM leat.activity a LEFT JOIN leat.entities e ON e.tenant_id = a.tenant_id AND e.id = a.target_id
 WHERE a.position > :since ORDER BY a.position

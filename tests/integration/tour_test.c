@@ -64,8 +64,8 @@ static void expect_columns(const char *text)
 
 Test(tour, shows_entities_activity_and_dead_letters)
 {
-	static const char *const shown[] = {"12345678901234567890", "\"by_1\": 3, \"by_2\": 3, \"by_3\": 3, \"by_4\": 3", "deleted", "3 entities",
-		"rejected: invalid_json", "rejected: invalid_message", "rejected: not_found", "did you mean", "Try it yourself"};
+	static const char *const shown[] = {"12345678901234567890", "\"by_1\": 3, \"by_2\": 3, \"by_3\": 3, \"by_4\": 3", "deleted",
+		"3 entities", "rejected: invalid_json", "rejected: invalid_message", "rejected: not_found", "did you mean", "Try it yourself"};
 	cr_assert_eq(run_tour("tour"), 0);
 	cr_assert(!postgres_runs());
 	char *text = rig_output(&rig, "tour");

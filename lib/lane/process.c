@@ -156,7 +156,7 @@ enum leat_kind leat_process_run(const struct leat_params *params, struct leat_er
 	if (process.stop_fd < 0)
 		abort();
 
-	pthread_t threads[LEAT_LANES];
+	pthread_t threads[LEAT_LANES] = {0};
 	for (size_t i = 0; i < process.lane_count; i++) {
 		if (pthread_create(&threads[i], NULL, run_lane, &process.lanes[i]) != 0)
 			abort();

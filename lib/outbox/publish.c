@@ -104,13 +104,13 @@ enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_pg_result *
 			stored[stored_count++] = message;
 		}
 	}
-	enum leat_kind kind = stored_count > 0 ? leat_bus_store(bus, stored, stored_count) : LEAT_OK;
+	if (stored_count > 0 && leat_bus_store(bus, stored, stored_count) != LEAT_OK)
+		leat_log(LEAT_LOG_DEBUG, "relay", "not all of %zu outbox rows are out", stored_count);
 	for (size_t i = 0; i < stored_count; i++)
 		note(&stored[i], leat_pg_int8(rows, row_of[i], SEQ), sent, refused, &waiting, err);
-	if (waiting)
-		kind = LEAT_TEMPORARY;
-	else
-		kind = replied ? leat_bus_flush(bus, err) : LEAT_OK;
+	enum leat_kind kind = waiting ? LEAT_TEMPORARY : LEAT_OK;
+	if (replied && kind == LEAT_OK)
+		kind = leat_bus_flush(bus, err);
 
 	for (size_t i = 0; i < count; i++)
 		leat_buf_free(&letters[i].headers);

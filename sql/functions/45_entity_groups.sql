@@ -52,21 +52,31 @@ begin
 end
 $$;
 
--- Batches that create entities of one tenant take turns, from here to their commit: one that created a row while another, which had looked before,
+-- Batches that create entities of one tenant, or may meet new ones, take turns, from here to their commit: one that created a row while another, which had looked before,
 -- waited for its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody waits for a row that is
 -- not committed. Tenants share 16 turns, taken in order, so that a batch of many tenants does not fill the lock table.
-create or replace function leat.take_turns_creating(p_groups leat.entity_groups) returns void
+create or replace function leat.take_turns_creating(p_groups leat.entity_groups, p_tenant uuid[], p_verb text[], p_body bytea[], p_status text[])
+returns void
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set jit = off
 as $$
 declare
+	v_has_bulk constant boolean := 'bulk' = any (p_verb);
 	v_turn integer;
 begin
 	for v_turn in
 		select distinct abs(hashtext(target.tenant::text) % 16) as turn
-		from unnest(p_groups.tenant, p_groups.entity, p_groups.created) target (tenant, entity, created)
+		from (
+			select g.tenant, g.entity
+			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.created) g (tenant, entity, plain, created)
+			where g.created is not null or not g.plain
+			union all
+			select bulk.tenant, entity::uuid
+			from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
+				jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
+			where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null) target
 		left join lateral (select x.id from leat.entities x where x.tenant_id = target.tenant and x.id = target.entity offset 0) e on true
-		where target.created is not null and e.id is null
+		where e.id is null
 		order by turn
 	loop
 		perform pg_advisory_xact_lock(hashtext('leat.entities: creating'), v_turn);

@@ -70,7 +70,7 @@ begin
 	where status is distinct from 'known';
 
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_verb, p_body, v_status);
-	perform leat.take_turns_creating(v_groups);
+	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
 	perform leat.write_entity_groups(v_groups, v_paths, p_floor);
 

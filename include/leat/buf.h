@@ -15,7 +15,10 @@ struct leat_buf {
 	size_t cap;
 };
 
-#define LEAT_BUF_INIT {0}
+#define LEAT_BUF_INIT                                                                                                                      \
+	{                                                                                                                                      \
+		0                                                                                                                                  \
+	}
 #define LEAT_BUF_SCOPED __attribute__((cleanup(leat_buf_free))) struct leat_buf
 
 void leat_buf_add(struct leat_buf *buf, const void *bytes, size_t count);

@@ -58,11 +58,11 @@ struct leat_msg {
 	const char *reply; /* "" for none */
 	const char *data;  /* not terminated */
 	size_t data_bytes;
-	uint64_t seq;          /* of the stream; 0 when it did not come from one */
-	uint64_t pending;      /* how many more the durable has behind it */
-	uint64_t delivered;    /* how often it was delivered; may go backwards, so never decide by it */
-	int64_t timestamp_ns;  /* when the stream stored it, Unix time */
-	void *handle;          /* lib/bus's own */
+	uint64_t seq;         /* of the stream; 0 when it did not come from one */
+	uint64_t pending;     /* how many more the durable has behind it */
+	uint64_t delivered;   /* how often it was delivered; may go backwards, so never decide by it */
+	int64_t timestamp_ns; /* when the stream stored it, Unix time */
+	void *handle;         /* lib/bus's own */
 };
 
 void leat_msg_free(struct leat_msg *msg);
@@ -83,10 +83,10 @@ struct leat_outgoing {
 	const char *headers; /* block or NULL; must not hold Nats-Msg-Id when `id` is set */
 	const void *data;
 	size_t data_bytes;
-	const char *id;       /* becomes Nats-Msg-Id; NULL for none */
-	enum leat_kind kind;  /* out: LEAT_OK once the stream has it (or had it: a duplicate is fine) */
-	uint64_t seq;         /* out: its sequence in the stream, when OK */
-	bool duplicate;       /* out: the stream knew this id already */
+	const char *id;        /* becomes Nats-Msg-Id; NULL for none */
+	enum leat_kind kind;   /* out: LEAT_OK once the stream has it (or had it: a duplicate is fine) */
+	uint64_t seq;          /* out: its sequence in the stream, when OK */
+	bool duplicate;        /* out: the stream knew this id already */
 	struct leat_error err; /* out: when not OK */
 };
 
@@ -114,10 +114,10 @@ enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, str
 struct leat_stream_config {
 	const char *name;
 	const char *subjects[LEAT_STREAM_SUBJECTS]; /* up to the first NULL */
-	bool work_queue;              /* kept until consumed; otherwise kept until max_age */
-	int64_t max_age_ms;           /* 0: for ever */
-	int64_t duplicates_ms;        /* window of Nats-Msg-Id */
-	int64_t max_msgs_per_subject; /* 0: no limit */
+	bool work_queue;                            /* kept until consumed; otherwise kept until max_age */
+	int64_t max_age_ms;                         /* 0: for ever */
+	int64_t duplicates_ms;                      /* window of Nats-Msg-Id */
+	int64_t max_msgs_per_subject;               /* 0: no limit */
 	int64_t replicas;
 };
 

@@ -37,8 +37,8 @@ struct leat_batch_row {
 	struct leat_intent intent;
 	size_t headers_at; /* of the batch's header bytes */
 	size_t headers_bytes;
-	char *subject;     /* heap, UTF-8: how the subject goes into the database when it is not UTF-8; NULL: as it is */
-	char *rejection;   /* heap: why it was rejected before the database saw it; NULL: it was not */
+	char *subject;   /* heap, UTF-8: how the subject goes into the database when it is not UTF-8; NULL: as it is */
+	char *rejection; /* heap: why it was rejected before the database saw it; NULL: it was not */
 	enum leat_code code;
 	enum leat_outcome outcome;
 	char *reply;       /* heap: what to send to intent.reply_to; NULL for nothing */

@@ -26,12 +26,12 @@ const char *leat_role_name(enum leat_role role); /* "" for none */
 /* ---- the table ---- */
 
 enum leat_field_type {
-	LEAT_FIELD_UUID,      /* text: 36 characters */
-	LEAT_FIELD_UUIDS,     /* array of 1 to LEAT_BULK_IDS UUIDs */
-	LEAT_FIELD_TYPE,      /* text: [a-z0-9_.-]{1,64} */
-	LEAT_FIELD_KEY,       /* text of 1 to max_key_bytes bytes */
-	LEAT_FIELD_OBJECT,    /* JSON object: fields to write */
-	LEAT_FIELD_NAMES,     /* array of field names */
+	LEAT_FIELD_UUID,   /* text: 36 characters */
+	LEAT_FIELD_UUIDS,  /* array of 1 to LEAT_BULK_IDS UUIDs */
+	LEAT_FIELD_TYPE,   /* text: [a-z0-9_.-]{1,64} */
+	LEAT_FIELD_KEY,    /* text of 1 to max_key_bytes bytes */
+	LEAT_FIELD_OBJECT, /* JSON object: fields to write */
+	LEAT_FIELD_NAMES,  /* array of field names */
 	LEAT_FIELD_BOOL,
 };
 
@@ -45,9 +45,9 @@ struct leat_field {
 
 /* Which of entity_id, (entity_type and key) or entity_ids names the target. */
 enum leat_target {
-	LEAT_TARGET_ID,          /* entity_id */
-	LEAT_TARGET_ID_OR_KEY,   /* exactly one of entity_id and key */
-	LEAT_TARGET_IDS,         /* entity_ids */
+	LEAT_TARGET_ID,        /* entity_id */
+	LEAT_TARGET_ID_OR_KEY, /* exactly one of entity_id and key */
+	LEAT_TARGET_IDS,       /* entity_ids */
 };
 
 struct leat_intent_type {
@@ -100,10 +100,10 @@ struct leat_intent {
 	const struct leat_intent_type *type; /* NULL when rejected before it was known */
 	const char *id;                      /* NULL for none, or when it is not a legal one */
 	const char *actor;
-	const char *reply_to;                /* NULL for none or one that is not allowed: then the intent is applied without a reply */
-	const char *traceparent;             /* NULL for none or malformed: W3C says ignore */
-	struct leat_uuid entity_id;          /* of a single target; UUIDv5(tenant, "<entity_type>:<key>") when it was named by key */
-	struct leat_uuid *targets;           /* entity_ids, sorted, each once; NULL otherwise */
+	const char *reply_to;       /* NULL for none or one that is not allowed: then the intent is applied without a reply */
+	const char *traceparent;    /* NULL for none or malformed: W3C says ignore */
+	struct leat_uuid entity_id; /* of a single target; UUIDv5(tenant, "<entity_type>:<key>") when it was named by key */
+	struct leat_uuid *targets;  /* entity_ids, sorted, each once; NULL otherwise */
 	size_t target_count;
 };
 

@@ -20,8 +20,8 @@ enum leat_counter {
 	LEAT_COUNT_DUPLICATE,
 	LEAT_COUNT_REJECTED,
 	LEAT_COUNT_PARKED,
-	LEAT_COUNT_KNOWN,      /* redelivered, settled before */
-	LEAT_COUNT_PUBLISHED,  /* outbox rows */
+	LEAT_COUNT_KNOWN,     /* redelivered, settled before */
+	LEAT_COUNT_PUBLISHED, /* outbox rows */
 	LEAT_COUNT_BATCHES,
 	LEAT_COUNT_RETRIES,    /* batches tried again after a failure that may pass, or taken apart after one that may not */
 	LEAT_COUNT_RECONNECTS, /* of either server, or a durable opened again */
@@ -55,16 +55,16 @@ struct leat_process {
 	const struct leat_params *params;
 	struct leat_uuid id;
 	_Atomic bool stopping;
-	int stop_fd; /* readable once the process stops */
+	int stop_fd;              /* readable once the process stops */
 	_Atomic bool parked_seen; /* keep saw parked intents: entity looks at the floor */
 	struct leat_lane lanes[LEAT_LANES];
 	size_t lane_count;
 };
 
 /*
- * Runs the lanes named in params->lanes until `stop` says so, then at most drain_ms longer. It has to be called before the process has any other
- * thread: it blocks SIGTERM and SIGINT for all of them and waits for one. LEAT_OK after a clean end, TEMPORARY when a lane did not end in time,
- * PERMANENT for an unknown lane.
+ * Runs the lanes named in params->lanes until `stop` says so, then at most drain_ms longer. It has to be called before the process has any
+ * other thread: it blocks SIGTERM and SIGINT for all of them and waits for one. LEAT_OK after a clean end, TEMPORARY when a lane did not
+ * end in time, PERMANENT for an unknown lane.
  */
 enum leat_kind leat_process_run(const struct leat_params *params, struct leat_error *err) __attribute__((warn_unused_result));
 

@@ -67,10 +67,10 @@ struct leat_server {
 	const struct leat_server_type *type;
 	struct leat_child child;
 	int port;
-	char url[128];        /* Postgres: of the database `leat`, as the superuser `postgres` */
-	char data[PATH_MAX];  /* its data folder */
+	char url[128];       /* Postgres: of the database `leat`, as the superuser `postgres` */
+	char data[PATH_MAX]; /* its data folder */
 	char log[PATH_MAX];
-	char detail[64];      /* the type's own */
+	char detail[64]; /* the type's own */
 };
 
 /*

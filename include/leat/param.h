@@ -14,36 +14,36 @@
 #include <stdint.h>
 
 /* X(field, default, description) for texts; N(field, default, lowest, highest, unit, description) for whole numbers. */
-#define LEAT_PARAMS(X, N)                                                                                                           \
-	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                \
-	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                \
-	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                              \
-	X(queue_group, "leat", "processes of one group share the work; durables are named <group>-<lane>")                         \
-	X(lanes, "entity,relay,keep", "which lanes this process runs")                                                             \
-	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                  \
-	X(log_level, "info", "debug, info, warn or error")                                                                         \
-	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                     \
-	N(batch, 1000, 1, 5000, "messages", "most intents applied in one transaction")                                             \
-	N(batch_bytes, 8388608, 1048576, 268435456, "bytes", "most bytes of messages fetched ahead at once")                       \
-	N(ack_wait_ms, 10000, 1000, 10000, "ms", "a message not settled or renewed for this long goes to another process")         \
-	N(max_ack_pending, 50000, 1000, 1000000, "messages", "unsettled messages of a durable, over all processes")                \
-	N(idle_heartbeat_ms, 5000, 500, 30000, "ms", "how often nats-server shows an idle pull that it is alive")                  \
-	N(retry_first_ms, 100, 1, 60000, "ms", "first delay after a failure that may pass; doubles, jittered")                     \
-	N(retry_limit_ms, 5000, 10, 60000, "ms", "longest such delay")                                                             \
-	N(floor_check_ms, 500, 50, 60000, "ms", "longest pause between looks at the ack floor while intents are parked")           \
-	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                 \
-	N(relay_batch, 500, 1, 5000, "messages", "most outbox rows published at once")                                             \
-	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                       \
-	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")              \
-	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                    \
-	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                  \
-	N(retention_h, 168, 1, 87600, "h", "source streams (LEAT_ENTITY, LEAT_CONTROL, LEAT_RUN) and LEAT_WORK")                   \
-	N(dead_retention_h, 720, 1, 87600, "h", "LEAT_DEAD")                                                                       \
-	N(event_retention_min, 60, 1, 525600, "min", "LEAT_EVENTS")                                                                \
-	N(max_body_bytes, 524288, 1024, 67108864, "bytes", "largest body of an intent")                                            \
-	N(max_fields, 1000, 1, 100000, "fields", "most fields that one intent names")                                              \
-	N(max_nesting, 64, 2, 1000, "levels", "deepest nesting of a body; the body itself is level 1")                             \
-	N(max_field_name_bytes, 256, 1, 65536, "bytes", "longest field name")                                                      \
+#define LEAT_PARAMS(X, N)                                                                                                                  \
+	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                            \
+	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
+	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
+	X(queue_group, "leat", "processes of one group share the work; durables are named <group>-<lane>")                                     \
+	X(lanes, "entity,relay,keep", "which lanes this process runs")                                                                         \
+	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
+	X(log_level, "info", "debug, info, warn or error")                                                                                     \
+	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
+	N(batch, 1000, 1, 5000, "messages", "most intents applied in one transaction")                                                         \
+	N(batch_bytes, 8388608, 1048576, 268435456, "bytes", "most bytes of messages fetched ahead at once")                                   \
+	N(ack_wait_ms, 10000, 1000, 10000, "ms", "a message not settled or renewed for this long goes to another process")                     \
+	N(max_ack_pending, 50000, 1000, 1000000, "messages", "unsettled messages of a durable, over all processes")                            \
+	N(idle_heartbeat_ms, 5000, 500, 30000, "ms", "how often nats-server shows an idle pull that it is alive")                              \
+	N(retry_first_ms, 100, 1, 60000, "ms", "first delay after a failure that may pass; doubles, jittered")                                 \
+	N(retry_limit_ms, 5000, 10, 60000, "ms", "longest such delay")                                                                         \
+	N(floor_check_ms, 500, 50, 60000, "ms", "longest pause between looks at the ack floor while intents are parked")                       \
+	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                             \
+	N(relay_batch, 500, 1, 5000, "messages", "most outbox rows published at once")                                                         \
+	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                                   \
+	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
+	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
+	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \
+	N(retention_h, 168, 1, 87600, "h", "source streams (LEAT_ENTITY, LEAT_CONTROL, LEAT_RUN) and LEAT_WORK")                               \
+	N(dead_retention_h, 720, 1, 87600, "h", "LEAT_DEAD")                                                                                   \
+	N(event_retention_min, 60, 1, 525600, "min", "LEAT_EVENTS")                                                                            \
+	N(max_body_bytes, 524288, 1024, 67108864, "bytes", "largest body of an intent")                                                        \
+	N(max_fields, 1000, 1, 100000, "fields", "most fields that one intent names")                                                          \
+	N(max_nesting, 64, 2, 1000, "levels", "deepest nesting of a body; the body itself is level 1")                                         \
+	N(max_field_name_bytes, 256, 1, 65536, "bytes", "longest field name")                                                                  \
 	N(max_key_bytes, 512, 1, 2048, "bytes", "longest entity key")
 
 #define LEAT_PARAM_TEXT_FIELD(field, fallback, about) const char *field;

@@ -33,7 +33,7 @@ enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, 
 void leat_schema_streams(const struct leat_params *params, struct leat_stream_config out[LEAT_STREAMS]);
 
 /* Makes what is missing; what exists with other settings goes to `report`, a line each, and stays as it is. */
-enum leat_kind leat_schema_ensure_streams(struct leat_bus *bus, const struct leat_params *params, struct leat_buf *report, struct leat_error *err)
-	__attribute__((warn_unused_result));
+enum leat_kind leat_schema_ensure_streams(struct leat_bus *bus, const struct leat_params *params, struct leat_buf *report,
+	struct leat_error *err) __attribute__((warn_unused_result));
 
 #endif

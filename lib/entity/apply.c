@@ -6,10 +6,12 @@
 #include <string.h>
 
 const struct leat_pg_statement leat_entity_statements[] = {
-	{"apply", "select ord, status, code, reply, short_reply from leat.apply_entity_intents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-			  "$12, $13, $14, $15)"},
-	{"check_stream", "select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
-					 "timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
+	{"apply",
+		"select ord, status, code, reply, short_reply from leat.apply_entity_intents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+		"$12, $13, $14, $15)"},
+	{"check_stream",
+		"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
+		"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
 	{"stream_was_cut", "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"},
 	{"decide_parked", "select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, $6)"},
 };
@@ -19,9 +21,20 @@ const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeo
 enum column { SEQ, AT, SUBJECT, TENANT, ROLE, VERB, ENTITY, ACTOR, ID, REPLY_TO, HEADERS, BODY, CODE, MESSAGE, COLUMNS };
 
 static const enum leat_pg_type types[COLUMNS] = {
-	[SEQ] = LEAT_PG_INT8, [AT] = LEAT_PG_TIME, [SUBJECT] = LEAT_PG_TEXT, [TENANT] = LEAT_PG_UUID, [ROLE] = LEAT_PG_TEXT,
-	[VERB] = LEAT_PG_TEXT, [ENTITY] = LEAT_PG_UUID, [ACTOR] = LEAT_PG_TEXT, [ID] = LEAT_PG_TEXT, [REPLY_TO] = LEAT_PG_TEXT,
-	[HEADERS] = LEAT_PG_BYTES, [BODY] = LEAT_PG_BYTES, [CODE] = LEAT_PG_TEXT, [MESSAGE] = LEAT_PG_TEXT,
+	[SEQ] = LEAT_PG_INT8,
+	[AT] = LEAT_PG_TIME,
+	[SUBJECT] = LEAT_PG_TEXT,
+	[TENANT] = LEAT_PG_UUID,
+	[ROLE] = LEAT_PG_TEXT,
+	[VERB] = LEAT_PG_TEXT,
+	[ENTITY] = LEAT_PG_UUID,
+	[ACTOR] = LEAT_PG_TEXT,
+	[ID] = LEAT_PG_TEXT,
+	[REPLY_TO] = LEAT_PG_TEXT,
+	[HEADERS] = LEAT_PG_BYTES,
+	[BODY] = LEAT_PG_BYTES,
+	[CODE] = LEAT_PG_TEXT,
+	[MESSAGE] = LEAT_PG_TEXT,
 };
 
 static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch, const struct leat_batch_row *row)
@@ -68,8 +81,12 @@ static enum leat_outcome parse_outcome(const char *status)
 		const char *name;
 		enum leat_outcome outcome;
 	} names[] = {
-		{"applied", LEAT_OUTCOME_APPLIED}, {"duplicate", LEAT_OUTCOME_DUPLICATE}, {"rejected", LEAT_OUTCOME_REJECTED},
-		{"parked", LEAT_OUTCOME_PARKED}, {"known", LEAT_OUTCOME_KNOWN}, {"deferred", LEAT_OUTCOME_DEFERRED},
+		{"applied", LEAT_OUTCOME_APPLIED},
+		{"duplicate", LEAT_OUTCOME_DUPLICATE},
+		{"rejected", LEAT_OUTCOME_REJECTED},
+		{"parked", LEAT_OUTCOME_PARKED},
+		{"known", LEAT_OUTCOME_KNOWN},
+		{"deferred", LEAT_OUTCOME_DEFERRED},
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		if (strcmp(names[i].name, status) == 0)

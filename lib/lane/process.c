@@ -36,7 +36,8 @@ void leat_lane_enter(struct leat_lane *lane, const char *state, const char *why)
 		return;
 	atomic_store(&lane->state, state);
 	atomic_store(&lane->state_since_ms, leat_clock_ms());
-	leat_log(why != NULL ? LEAT_LOG_WARN : LEAT_LOG_INFO, lane->type->name, "%s%s%s", state, why != NULL ? ": " : "", why != NULL ? why : "");
+	leat_log(
+		why != NULL ? LEAT_LOG_WARN : LEAT_LOG_INFO, lane->type->name, "%s%s%s", state, why != NULL ? ": " : "", why != NULL ? why : "");
 }
 
 void leat_lane_sleep(const struct leat_lane *lane, int64_t ms)
@@ -49,9 +50,15 @@ void leat_lane_sleep(const struct leat_lane *lane, int64_t ms)
 const char *leat_counter_name(enum leat_counter counter)
 {
 	static const char *const names[LEAT_COUNTERS] = {
-		[LEAT_COUNT_APPLIED] = "applied",     [LEAT_COUNT_DUPLICATE] = "duplicate", [LEAT_COUNT_REJECTED] = "rejected",
-		[LEAT_COUNT_PARKED] = "parked",       [LEAT_COUNT_KNOWN] = "known",         [LEAT_COUNT_PUBLISHED] = "published",
-		[LEAT_COUNT_BATCHES] = "batches",     [LEAT_COUNT_RETRIES] = "retries",     [LEAT_COUNT_RECONNECTS] = "reconnects",
+		[LEAT_COUNT_APPLIED] = "applied",
+		[LEAT_COUNT_DUPLICATE] = "duplicate",
+		[LEAT_COUNT_REJECTED] = "rejected",
+		[LEAT_COUNT_PARKED] = "parked",
+		[LEAT_COUNT_KNOWN] = "known",
+		[LEAT_COUNT_PUBLISHED] = "published",
+		[LEAT_COUNT_BATCHES] = "batches",
+		[LEAT_COUNT_RETRIES] = "retries",
+		[LEAT_COUNT_RECONNECTS] = "reconnects",
 	};
 	return names[counter];
 }
@@ -81,8 +88,8 @@ static enum leat_kind choose_lanes(struct leat_process *process, const char *nam
 		while (i < known && (strlen(table[i].name) != length || strncmp(table[i].name, name, length) != 0))
 			i++;
 		if (i == known)
-			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "--lanes: there is no lane '%.*s'; expected some of entity,relay,keep",
-				(int)length, name);
+			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL,
+				"--lanes: there is no lane '%.*s'; expected some of entity,relay,keep", (int)length, name);
 		bool chosen = false;
 		for (size_t j = 0; j < process->lane_count; j++)
 			chosen = chosen || process->lanes[j].type == &table[i];
@@ -129,7 +136,8 @@ static bool join_lanes(struct leat_process *process, const pthread_t *threads)
 	bool all = true;
 	for (size_t i = 0; i < process->lane_count; i++) {
 		if (pthread_timedjoin_np(threads[i], NULL, &deadline) != 0) {
-			leat_log(LEAT_LOG_WARN, process->lanes[i].type->name, "did not end in time; what it holds goes to another process after AckWait");
+			leat_log(
+				LEAT_LOG_WARN, process->lanes[i].type->name, "did not end in time; what it holds goes to another process after AckWait");
 			all = false;
 		}
 	}

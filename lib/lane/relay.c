@@ -2,9 +2,9 @@
  * The relay lane: publishes the rows of leat.outbox. One process at a time does, whoever holds the advisory lock; the lock ends with its
  * connection, and the next one takes over at its next tick.
  *
- * The happy path: a NOTIFY wakes it, it reads the oldest rows, publishes them in order, waits for the stream's acknowledgements and deletes what is
- * stored. There is no cursor that late commits could fall behind: what stands in the table is what is to do. Killed in between, rows are
- * published again with the same Nats-Msg-Id. A row that can never be published is logged, and tried again every minute.
+ * The happy path: a NOTIFY wakes it, it reads the oldest rows, publishes them in order, waits for the stream's acknowledgements and deletes
+ * what is stored. There is no cursor that late commits could fall behind: what stands in the table is what is to do. Killed in between,
+ * rows are published again with the same Nats-Msg-Id. A row that can never be published is logged, and tried again every minute.
  */
 #include "lanes.h"
 

@@ -1,8 +1,8 @@
 /*
  * Is a stream still the one that the ledger knows? Design.md section 3, Position.
  *
- * A stream that was made again has another creation time, which Postgres remembers. One that was cut (power loss, restored snapshot) no longer
- * holds the newest message that was settled, or holds another one in its place. Either opens a new epoch before anything is pulled.
+ * A stream that was made again has another creation time, which Postgres remembers. One that was cut (power loss, restored snapshot) no
+ * longer holds the newest message that was settled, or holds another one in its place. Either opens a new epoch before anything is pulled.
  */
 #include "lanes.h"
 
@@ -15,8 +15,8 @@ struct mark {
 	int64_t at_us;
 };
 
-static enum leat_kind is_cut(struct leat_bus *bus, const char *stream, const struct leat_stream_state *state, const struct mark *mark, bool *cut,
-	struct leat_error *err)
+static enum leat_kind is_cut(struct leat_bus *bus, const char *stream, const struct leat_stream_state *state, const struct mark *mark,
+	bool *cut, struct leat_error *err)
 {
 	int64_t stored_ns = 0;
 	*cut = mark->seq > state->last_seq;
@@ -29,11 +29,12 @@ static enum leat_kind is_cut(struct leat_bus *bus, const char *stream, const str
 	return LEAT_OK;
 }
 
-static enum leat_kind open_epoch(struct lane_link *link, const char *stream, int64_t *epoch, const struct mark *mark, struct leat_error *err)
+static enum leat_kind open_epoch(
+	struct lane_link *link, const char *stream, int64_t *epoch, const struct mark *mark, struct leat_error *err)
 {
 	leat_log(LEAT_LOG_WARN, link->lane->type->name,
-		"%s no longer holds message %" PRIu64 " as it was settled (power loss, restored stream?): opening epoch %" PRId64, stream, mark->seq,
-		*epoch + 1);
+		"%s no longer holds message %" PRIu64 " as it was settled (power loss, restored stream?): opening epoch %" PRId64, stream,
+		mark->seq, *epoch + 1);
 	struct leat_pg_params params = {0};
 	leat_pg_bind_text(&params, stream);
 	leat_pg_bind_int8(&params, *epoch);

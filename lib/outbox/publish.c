@@ -1,5 +1,6 @@
 /*
- * Rows of the outbox to messages on the wire. A row is published, refused for good, or left for the next time; nothing else can happen to it.
+ * Rows of the outbox to messages on the wire. A row is published, refused for good, or left for the next time; nothing else can happen to
+ * it.
  */
 #include "leat/outbox.h"
 
@@ -67,15 +68,16 @@ static void note(const struct leat_outgoing *message, int64_t seq, struct leat_p
 		leat_pg_array_add_int8(sent, seq);
 	} else if (message->kind == LEAT_PERMANENT) {
 		leat_pg_array_add_int8(refused, seq);
-		leat_log(LEAT_LOG_ERROR, "relay", "outbox row to %s can't be published, next try in a minute: %s", message->subject, message->err.text);
+		leat_log(
+			LEAT_LOG_ERROR, "relay", "outbox row to %s can't be published, next try in a minute: %s", message->subject, message->err.text);
 	} else if (!*waiting) {
 		*waiting = true;
 		*err = message->err;
 	}
 }
 
-enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_pg_result *rows, struct leat_pg_array *sent, struct leat_pg_array *refused,
-	struct leat_error *err)
+enum leat_kind leat_outbox_publish(
+	struct leat_bus *bus, struct leat_pg_result *rows, struct leat_pg_array *sent, struct leat_pg_array *refused, struct leat_error *err)
 {
 	size_t count = leat_pg_rows(rows);
 	size_t limit = leat_bus_max_payload(bus);

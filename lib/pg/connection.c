@@ -69,8 +69,8 @@ static enum leat_kind prepare_all(struct leat_pg *pg, const struct leat_pg_state
 	return LEAT_OK;
 }
 
-enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const struct leat_pg_statement *statements, size_t count,
-	struct leat_error *err)
+enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const struct leat_pg_statement *statements,
+	size_t count, struct leat_error *err)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "client_encoding", NULL};
 	const char *const values[] = {url[0] != '\0' ? url : NULL, who, "5", "10", "UTF8", NULL};
@@ -132,8 +132,8 @@ static enum leat_kind conclude(struct leat_pg *pg, PGresult *result, struct leat
 	return LEAT_OK;
 }
 
-enum leat_kind leat_pg_run(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out,
-	struct leat_error *err)
+enum leat_kind leat_pg_run(
+	struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out, struct leat_error *err)
 {
 	PGresult *result = PQexecPrepared(pg->conn, name, (int)params->count, params->values, params->lengths, params->formats, 0);
 	return conclude(pg, result, out, err);
@@ -144,8 +144,8 @@ enum leat_kind leat_pg_run_sql(struct leat_pg *pg, const char *sql, struct leat_
 	return conclude(pg, PQexec(pg->conn, sql), out, err);
 }
 
-enum leat_kind leat_pg_run_once(struct leat_pg *pg, const char *sql, const struct leat_pg_params *params, struct leat_pg_result **out,
-	struct leat_error *err)
+enum leat_kind leat_pg_run_once(
+	struct leat_pg *pg, const char *sql, const struct leat_pg_params *params, struct leat_pg_result **out, struct leat_error *err)
 {
 	PGresult *result = PQexecParams(pg->conn, sql, (int)params->count, NULL, params->values, params->lengths, params->formats, 0);
 	return conclude(pg, result, out, err);

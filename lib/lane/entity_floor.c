@@ -1,0 +1,74 @@
+/*
+ * The floor: what was parked because its target was not there is decided once everything before it is settled, which the durable's ack
+ * floor tells.
+ *
+ * It is looked at while something is parked or was settled since the last look, at growing intervals; an idle lane asks nobody.
+ */
+#include "entity.h"
+
+#include "leat/log.h"
+
+#include <string.h>
+
+/*
+ * Decides what is parked up to the floor. One that Postgres refuses for good holds up the rest of its pass: passes get shorter until it is
+ * alone, and then it is rejected.
+ */
+static enum leat_kind decide(struct entity_lane *e, uint64_t floor_seq, struct leat_pg_result **result, struct leat_error *err)
+{
+	const char *refused = NULL;
+	struct leat_error refusal;
+	for (;;) {
+		struct leat_pg_params params = {0};
+		leat_pg_bind_text(&params, ENTITY_STREAM);
+		leat_pg_bind_int8(&params, e->epoch);
+		leat_pg_bind_int8(&params, (int64_t)floor_seq);
+		leat_pg_bind_int8(&params, e->decide_limit);
+		leat_pg_bind_int8(&params, e->params->batch_bytes);
+		leat_pg_bind_text(&params, refused);
+		enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
+		if (kind == LEAT_OK)
+			kind = entity_finish(e, result, err);
+		if (kind == LEAT_OK)
+			e->decide_limit = e->decide_limit < ENTITY_DECIDE_LIMIT / 2 ? e->decide_limit * 2 : ENTITY_DECIDE_LIMIT;
+		if (kind != LEAT_PERMANENT || refused != NULL)
+			return kind;
+		if (e->decide_limit == 1) {
+			leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses a parked message: %s", err->text);
+			refusal = *err;
+			refused = refusal.text;
+		}
+		e->decide_limit = e->decide_limit > 1 ? e->decide_limit / 2 : 1;
+	}
+}
+
+bool entity_look_at_floor(struct entity_lane *e)
+{
+	struct leat_pull_info info;
+	struct leat_error err;
+	bool parked = atomic_exchange(&e->lane->process->parked_seen, false);
+	if ((!e->floor_wanted && !parked) || e->pull_broken || leat_clock_ms() < e->floor_at_ms)
+		return true;
+	e->floor_at_ms = leat_clock_ms() + leat_backoff_delay_ms(&e->floor_pace);
+	if (leat_pull_get_info(e->pull, &info, &err) != LEAT_OK)
+		return true; /* the pull notices what is wrong */
+	if (info.floor_seq == e->floor_seq && !parked)
+		return true;
+
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	if (decide(e, info.floor_seq, &result, &err) != LEAT_OK) {
+		if (leat_pg_alive(e->link.pg)) {
+			leat_log(LEAT_LOG_WARN, "entity", "deciding what is parked: %s", err.text);
+			return true;
+		}
+		entity_lose_postgres(e, err.text);
+		return false;
+	}
+	bool left = leat_pg_int8(result, 0, 0) > 0;
+	bool more = strcmp(leat_pg_text(result, 0, 1), "t") == 0;
+	e->floor_seq = more ? 0 : info.floor_seq;
+	e->floor_wanted = left || info.ack_pending > 0;
+	if (more)
+		e->floor_at_ms = 0;
+	return true;
+}

@@ -28,7 +28,7 @@ enum leat_outcome {
 	LEAT_OUTCOME_REJECTED,
 	LEAT_OUTCOME_PARKED,   /* decided once the floor has passed it */
 	LEAT_OUTCOME_KNOWN,    /* settled or parked before: this is a redelivery */
-	LEAT_OUTCOME_DEFERRED, /* depends on another one of its batch: give it again */
+	LEAT_OUTCOME_DEFERRED, /* Postgres keeps refusing it, and nobody can tell for how long: give it back */
 };
 
 /* One intent. Texts are borrowed from `msg` unless said otherwise. */
@@ -62,9 +62,12 @@ bool leat_batch_full(const struct leat_batch *batch);
 void leat_batch_add(struct leat_batch *batch, struct leat_msg *msg);
 /* Puts the rows in stream order and drops second copies of one message. Nothing may be added after. */
 void leat_batch_close(struct leat_batch *batch);
-/* Starts the call for rows [from, to). Then leat_pg_finish, and leat_batch_receive with its result. */
-enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, struct leat_error *err)
-	__attribute__((warn_unused_result));
+/*
+ * Starts the call for rows [from, to). Then leat_pg_finish, and leat_batch_receive with its result. reply_bytes: the longest reply that
+ * the server takes.
+ */
+enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, int64_t reply_bytes,
+	struct leat_error *err) __attribute__((warn_unused_result));
 void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const struct leat_pg_result *result);
 /* The database refused this row for good: from now on it goes in as rejected. */
 void leat_batch_reject(struct leat_batch_row *row, enum leat_code code, const char *why);

@@ -63,8 +63,8 @@ struct leat_process {
 
 /*
  * Runs the lanes named in params->lanes until `stop` says so, then at most drain_ms longer. It has to be called before the process has any
- * other thread: it blocks SIGTERM and SIGINT for all of them and waits for one. LEAT_OK after a clean end, TEMPORARY when a lane did not
- * end in time, PERMANENT for an unknown lane.
+ * other thread: it blocks SIGTERM and SIGINT for all of them and waits for one. LEAT_OK after a clean end, PERMANENT for an unknown lane.
+ * When a lane does not end in time it warns and ends the process with 0: what is in hand comes again after AckWait.
  */
 enum leat_kind leat_process_run(const struct leat_params *params, struct leat_error *err) __attribute__((warn_unused_result));
 

@@ -18,7 +18,7 @@
 	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                            \
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
-	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                                                     \
+	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
 	X(lanes, "entity,relay,keep", "which lanes this process runs")                                                                         \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \

@@ -8,12 +8,12 @@
 const struct leat_pg_statement leat_entity_statements[] = {
 	{"apply",
 		"select ord, status, code, reply, short_reply from leat.apply_entity_intents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-		"$12, $13, $14, $15)"},
+		"$12, $13, $14, $15, $16)"},
 	{"check_stream",
 		"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
 		"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
 	{"stream_was_cut", "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"},
-	{"decide_parked", "select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, $6)"},
+	{"decide_parked", "select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, $6, $7)"},
 };
 const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
 
@@ -61,7 +61,8 @@ static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch
 	leat_pg_array_add_text(&arrays[MESSAGE], row->rejection);
 }
 
-enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, struct leat_error *err)
+enum leat_kind leat_batch_send(
+	struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, int64_t reply_bytes, struct leat_error *err)
 {
 	static_assert(COLUMNS == sizeof batch->arrays / sizeof *batch->arrays, "one array a column");
 	struct leat_pg_params params = {0};
@@ -72,6 +73,7 @@ enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, siz
 		add_row(batch->arrays, batch, &batch->rows[i]);
 	for (size_t i = 0; i < COLUMNS; i++)
 		leat_pg_bind_array(&params, &batch->arrays[i]);
+	leat_pg_bind_int8(&params, reply_bytes);
 	return leat_pg_send(pg, "apply", &params, err);
 }
 
@@ -86,7 +88,6 @@ static enum leat_outcome parse_outcome(const char *status)
 		{"rejected", LEAT_OUTCOME_REJECTED},
 		{"parked", LEAT_OUTCOME_PARKED},
 		{"known", LEAT_OUTCOME_KNOWN},
-		{"deferred", LEAT_OUTCOME_DEFERRED},
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		if (strcmp(names[i].name, status) == 0)

@@ -26,6 +26,7 @@ static enum leat_kind decide(struct entity_lane *e, uint64_t floor_seq, struct l
 		leat_pg_bind_int8(&params, e->decide_limit);
 		leat_pg_bind_int8(&params, e->params->batch_bytes);
 		leat_pg_bind_text(&params, refused);
+		leat_pg_bind_int8(&params, (int64_t)leat_bus_max_payload(e->link.bus));
 		enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
 		if (kind == LEAT_OK)
 			kind = entity_finish(e, result, err);

@@ -115,7 +115,7 @@ void entity_settle(struct entity_lane *e, struct leat_batch *batch)
 		struct leat_batch_row *row = &batch->rows[i];
 		leat_lane_count(e->lane, counters[row->outcome], 1);
 		if (row->outcome == LEAT_OUTCOME_DEFERRED) {
-			leat_msg_nak(e->link.bus, &row->msg, e->params->retry_first_ms);
+			leat_msg_nak(e->link.bus, &row->msg, e->params->retry_limit_ms);
 			continue;
 		}
 		if (row->reply != NULL)

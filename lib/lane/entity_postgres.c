@@ -10,6 +10,9 @@
 /* How long Postgres is waited for between looks at NATS, while the next batch has room. */
 enum { GLANCE_MS = 1 };
 
+/* How often a refusal that should pass is met before the batch is taken apart. */
+enum { TRIES = 3 };
+
 /* A call that waits for somebody's lock would outlast the time to end: at half of it, cancel. What was in hand is given back then. */
 static void hurry(struct entity_lane *e)
 {
@@ -39,33 +42,49 @@ enum leat_kind entity_finish(struct entity_lane *e, struct leat_pg_result **resu
 	return LEAT_OK;
 }
 
+/* One row that Postgres refuses: rejected when it is for good, given back for a while when nobody can tell. */
+static void refuse(struct leat_batch_row *row, enum leat_kind kind, const struct leat_error *err)
+{
+	leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses message %" PRIu64 " (%s): %s", row->msg.seq, row->msg.subject, err->text);
+	if (kind == LEAT_TEMPORARY || row->rejection != NULL)
+		row->outcome = LEAT_OUTCOME_DEFERRED; /* for good, and not even as a dead letter: it stays in the stream, and in the log */
+	else
+		leat_batch_reject(row, LEAT_CODE_INTERNAL, err->text);
+}
+
+static enum leat_kind try_range(struct entity_lane *e, struct leat_batch *batch, size_t from, size_t to, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	enum leat_kind kind = leat_batch_send(batch, e->link.pg, from, to, (int64_t)leat_bus_max_payload(e->link.bus), err);
+	if (kind == LEAT_OK)
+		kind = entity_finish(e, &result, err);
+	if (kind != LEAT_OK) {
+		leat_lane_count(e->lane, LEAT_COUNT_RETRIES, 1);
+		return kind;
+	}
+	e->link.backoff.next_ms = 0;
+	leat_lane_enter(e->lane, "working", NULL);
+	leat_batch_receive(batch, from, to, result);
+	return LEAT_OK;
+}
+
 /*
- * Rows [from, to) in one transaction. A refusal for good halves the range until one row is alone; that one is rejected. TEMPORARY only when
- * the connection is lost.
+ * Rows [from, to) in one transaction. A refusal for good, or one that should pass and does not, halves the range until one row is alone, so
+ * that it holds up nobody else. TEMPORARY only when the connection is lost or the process stops.
  */
 static enum leat_kind apply_range(struct entity_lane *e, struct leat_batch *batch, size_t from, size_t to, struct leat_error *err)
 {
-	for (;;) {
-		LEAT_PG_RESULT_SCOPED *result = NULL;
-		enum leat_kind kind = leat_batch_send(batch, e->link.pg, from, to, err);
+	for (int tries = 1;; tries++) {
+		enum leat_kind kind = try_range(e, batch, from, to, err);
 		if (kind == LEAT_OK)
-			kind = entity_finish(e, &result, err);
-		if (kind == LEAT_OK) {
-			e->link.backoff.next_ms = 0;
-			leat_lane_enter(e->lane, "working", NULL);
-			leat_batch_receive(batch, from, to, result);
 			return LEAT_OK;
-		}
-		leat_lane_count(e->lane, LEAT_COUNT_RETRIES, 1);
-		if (!leat_pg_alive(e->link.pg))
+		if (!leat_pg_alive(e->link.pg) || (kind == LEAT_TEMPORARY && leat_lane_stopping(e->lane)))
 			return LEAT_TEMPORARY;
-		if (kind == LEAT_TEMPORARY) {
+		if (kind == LEAT_TEMPORARY && tries < TRIES) {
 			if (e->link.backoff.next_ms >= e->params->retry_limit_ms) /* no race, but something that somebody has to mend */
 				leat_lane_enter(e->lane, "refused by Postgres, trying again", err->text);
 			leat_lane_sleep(e->lane, leat_backoff_delay_ms(&e->link.backoff));
 			entity_renew(e);
-			if (leat_lane_stopping(e->lane))
-				return LEAT_TEMPORARY;
 			continue;
 		}
 		if (to - from > 1) {
@@ -73,13 +92,9 @@ static enum leat_kind apply_range(struct entity_lane *e, struct leat_batch *batc
 			kind = apply_range(e, batch, from, half, err);
 			return kind == LEAT_OK ? apply_range(e, batch, half, to, err) : kind;
 		}
-		struct leat_batch_row *row = &batch->rows[from];
-		leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses message %" PRIu64 " (%s): %s", row->msg.seq, row->msg.subject, err->text);
-		if (row->rejection != NULL) {
-			row->outcome = LEAT_OUTCOME_DEFERRED; /* not even as a dead letter: it stays in the stream, and in the log */
+		refuse(&batch->rows[from], kind, err);
+		if (batch->rows[from].outcome == LEAT_OUTCOME_DEFERRED)
 			return LEAT_OK;
-		}
-		leat_batch_reject(row, LEAT_CODE_INTERNAL, err->text);
 	}
 }
 
@@ -118,7 +133,7 @@ bool entity_launch(struct entity_lane *e)
 {
 	struct leat_error err;
 	leat_batch_close(e->next);
-	if (leat_batch_send(e->next, e->link.pg, 0, e->next->count, &err) != LEAT_OK) {
+	if (leat_batch_send(e->next, e->link.pg, 0, e->next->count, (int64_t)leat_bus_max_payload(e->link.bus), &err) != LEAT_OK) {
 		entity_lose_postgres(e, err.text);
 		return false;
 	}

@@ -19,10 +19,14 @@ static enum leat_kind is_cut(struct leat_bus *bus, const char *stream, const str
 	bool *cut, struct leat_error *err)
 {
 	int64_t stored_ns = 0;
-	*cut = mark->seq > state->last_seq;
-	if (*cut || mark->seq == 0)
-		return LEAT_OK;
-	enum leat_kind kind = leat_stream_get_time(bus, stream, mark->seq, &stored_ns, err);
+	struct leat_stream_state fresh = *state;
+	enum leat_kind kind = LEAT_OK;
+	if (mark->seq > fresh.last_seq) /* another process may have settled it after the state was read */
+		kind = leat_stream_get_state(bus, stream, &fresh, err);
+	*cut = mark->seq > fresh.last_seq;
+	if (kind != LEAT_OK || *cut || mark->seq == 0)
+		return kind;
+	kind = leat_stream_get_time(bus, stream, mark->seq, &stored_ns, err);
 	if (kind != LEAT_OK) /* no longer held: retention, which is no cut */
 		return err->code == LEAT_CODE_NOT_FOUND ? LEAT_OK : kind;
 	*cut = stored_ns / 1000 != mark->at_us;

@@ -38,10 +38,10 @@ declare
 begin
 	insert into leat.stream_epochs (stream, epoch, opened_at, first_seq, stream_created_at, reason)
 	values (p_stream, 0, '-infinity', 0, p_created_at, 'first seen') on conflict do nothing;
-	select * into v_known from leat.stream_epochs e where e.stream = p_stream order by e.epoch desc limit 1 for update;
+	select * into v_known from leat.stream_epochs e where e.stream = p_stream order by e.epoch desc limit 1;
 	if v_known.stream_created_at is null then
 		update leat.stream_epochs e set stream_created_at = p_created_at where e.stream = p_stream and e.epoch = v_known.epoch;
-	elsif v_known.stream_created_at <> p_created_at then
+	elsif v_known.stream_created_at < p_created_at then
 		perform leat.open_epoch(p_stream, v_known.epoch, p_created_at, p_created_at, 'the stream was deleted and made again');
 		v_known.epoch := v_known.epoch + 1;
 	end if;

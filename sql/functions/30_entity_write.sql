@@ -82,19 +82,32 @@ begin
 end
 $$;
 
--- Writes what leat.entity_after says to every target that has a row. One statement for all of them.
+-- Writes the intent to every target that has a row: plainly where it is newer than all that was applied, by leat.entity_after elsewhere.
 -- Locks: the rows, which the caller has locked in order.
 create or replace function leat.change_entities(p_tenant uuid, p_ids uuid[], p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
 returns void language plpgsql set search_path = pg_catalog
 as $$
+declare
+	v_plain constant boolean := p_verb in ('merge', 'bulk');
+	v_content constant jsonb := case when v_plain then coalesce(p_body -> 'content', '{}') end;
+	v_metadata constant jsonb := case when v_plain then coalesce(p_body -> 'metadata', '{}') end;
+	v_content_at constant jsonb := case when v_plain then leat.fields_at(v_content, p_position) end;
+	v_metadata_at constant jsonb := case when v_plain then leat.fields_at(v_metadata, p_position) end;
 begin
+	if v_plain then
+		update leat.entities e
+		set content = e.content || v_content, metadata = e.metadata || v_metadata,
+			content_positions = e.content_positions || v_content_at, metadata_positions = e.metadata_positions || v_metadata_at,
+			last_position = p_position, updated_at = now()
+		where e.tenant_id = p_tenant and e.id = any (p_ids) and e.hidden is null and e.last_position < p_position;
+	end if;
 	update leat.entities e
 	set (entity_type, key, content, metadata, updated_at, deleted_at, last_position, type_position, deleted_position, upsert_positions,
 			content_positions, metadata_positions, hidden) = (
 		select a.entity_type, a.key, a.content, a.metadata, a.updated_at, a.deleted_at, a.last_position, a.type_position, a.deleted_position,
 			a.upsert_positions, a.content_positions, a.metadata_positions, a.hidden
 		from leat.entity_after(e, p_verb, p_position, p_body, p_floor) a)
-	where e.tenant_id = p_tenant and e.id = any (p_ids);
+	where e.tenant_id = p_tenant and e.id = any (p_ids) and (not v_plain or e.hidden is not null or e.last_position > p_position);
 end
 $$;
 
@@ -161,5 +174,21 @@ begin
 			detail := jsonb_build_object('entities', cardinality(p_targets), 'missing', to_jsonb(v_absent));
 		end if;
 	end if;
+end
+$$;
+
+-- The same for an intent as it stands in a batch: p_entity is null for a bulk, whose targets are in the body.
+create or replace function leat.write_raw_intent(p_tenant uuid, p_verb text, p_entity uuid, p_position bigint, p_body bytea, p_floor bigint,
+	p_final boolean, out status text, out code text, out message text, out detail jsonb)
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_body constant jsonb := convert_from(p_body, 'UTF8')::jsonb;
+begin
+	select w.status, w.code, w.message, w.detail into status, code, message, detail
+	from leat.write_entity_intent(p_tenant, p_verb,
+		case when p_verb = 'bulk' then array(select distinct t::uuid from jsonb_array_elements_text(v_body -> 'entity_ids') t order by 1)
+			else array[p_entity] end,
+		p_position, v_body, p_floor, p_final) w;
 end
 $$;

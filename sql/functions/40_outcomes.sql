@@ -1,5 +1,14 @@
 -- What is said of a settled intent: to whoever asked for a reply, and to operators.
 
+do $$
+begin
+	-- How one intent ends; ord counts from 1. status: applied, duplicate, rejected; parked (decided later); known (settled before). reply goes to
+	-- Leat-Reply-To, short_reply when that is over the server's limit.
+	create type leat.settled as (ord bigint, status text, code text, position bigint, reply text, short_reply text);
+exception when duplicate_object then null;
+end
+$$;
+
 -- Outcome as in design.md section 3, as JSON text. p_result null: none.
 create or replace function leat.outcome(p_status text, p_position bigint, p_code text, p_message text, p_result jsonb) returns text
 language sql immutable parallel safe
@@ -51,14 +60,15 @@ begin
 end
 $$;
 
--- The reply to an intent that was just settled (status null: applied) or was settled before (known: what the ledger says). Nothing for one that is
--- parked or deferred: its reply comes later. short_reply is the same without the result.
+-- What becomes known of an intent that was just settled (status null: applied) or was settled before (known: the ledger's word is repeated), but for its
+-- ord. No reply to one that is parked: that comes later. The result is left out of a reply over p_bytes; short_reply is the same without it.
 create or replace function leat.entity_reply(p_stream text, p_position bigint, p_status text, p_code text, p_message text, p_tenant uuid, p_verb text,
-	p_entity uuid, p_detail jsonb, out reply text, out short_reply text)
+	p_entity uuid, p_detail jsonb, p_bytes bigint) returns leat.settled
 language plpgsql stable set search_path = pg_catalog
 as $$
 declare
-	v_status text := coalesce(p_status, 'applied');
+	v_said leat.settled := row(null, coalesce(p_status, 'applied'), p_code, p_position, null, null);
+	v_status text := v_said.status;
 	v_code text := p_code;
 	v_message text := p_message;
 	v_detail jsonb := p_detail;
@@ -69,11 +79,23 @@ begin
 		from leat.activity a where a.stream = p_stream and a.position = p_position;
 	end if;
 	if v_status is null or v_status not in ('applied', 'duplicate', 'rejected') then
-		return;
+		return v_said;
 	end if;
-	v_result := leat.intent_result(v_status, p_tenant, p_verb, p_entity, v_detail);
-	reply := leat.outcome(v_status, p_position, v_code, v_message, v_result);
-	short_reply := case when v_result is null then reply
-		else rtrim(leat.outcome(v_status, p_position, v_code, v_message, null), '}') || ',"result_omitted":true}' end;
+	v_said.short_reply := leat.outcome(v_status, p_position, v_code, v_message, null);
+	v_said.reply := v_said.short_reply;
+	if v_status = 'rejected' then
+		return v_said;
+	end if;
+	v_said.short_reply := rtrim(v_said.short_reply, '}') || ',"result_omitted":true}';
+	if p_bytes > 0 then
+		v_result := leat.intent_result(v_status, p_tenant, p_verb, p_entity, v_detail);
+	end if;
+	if v_result is not null then
+		v_said.reply := leat.outcome(v_status, p_position, v_code, v_message, v_result);
+	end if;
+	if p_bytes <= 0 or octet_length(v_said.reply) > p_bytes then
+		v_said.reply := v_said.short_reply;
+	end if;
+	return v_said;
 end
 $$;

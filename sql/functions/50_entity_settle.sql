@@ -6,19 +6,10 @@
 -- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; the turn to create entities,
 -- where some are not there; rows that exist in order of (tenant, id). New rows and the general path come last and wait for nobody.
 
-do $$
-begin
-	-- How one intent ends; ord counts from 1. status: applied, duplicate, rejected; parked (decided later); known (settled before); deferred
-	-- (give it again: it depends on another of its batch). reply goes to Leat-Reply-To, short_reply when that is over the server's limit.
-	create type leat.settled as (ord bigint, status text, code text, position bigint, reply text, short_reply text);
-exception when duplicate_object then null;
-end
-$$;
-
 -- All arrays run in parallel, one element an intent, in order of position. p_code and p_message: what the decoder rejected. p_known: positions
--- that are settled or parked already. p_final: the floor has passed all of them.
+-- that are settled or parked already. p_final: the floor has passed all of them. p_reply_bytes: the longest reply that the server takes.
 -- Returned are the intents of which the caller must know more than `applied`: another status, or a reply to send.
-create or replace function leat.settle_entity_intents(p_stream text, p_floor bigint, p_final boolean, p_known bigint[],
+create or replace function leat.settle_entity_intents(p_stream text, p_floor bigint, p_final boolean, p_reply_bytes bigint, p_known bigint[],
 	p_position bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[], p_verb text[], p_entity uuid[], p_actor text[],
 	p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
 returns setof leat.settled language plpgsql set search_path = pg_catalog
@@ -38,7 +29,8 @@ declare
 	v_paths text[];
 	v_intent record;
 	v_written record;
-	v_body jsonb;
+	v_settled leat.settled;
+	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	i bigint;
 begin
 	-- Leat-Ids: one message each; whoever comes second in position order, or after the other's commit, is a duplicate.
@@ -85,11 +77,7 @@ begin
 					v_message[i] := leat.absent_message(p_verb[i], 'not_found', p_entity[i], 1);
 				end if;
 			else
-				v_body := convert_from(p_body[i], 'UTF8')::jsonb;
-				v_written := leat.write_entity_intent(p_tenant[i], p_verb[i],
-					case when p_verb[i] = 'bulk' then array(select distinct t::uuid from jsonb_array_elements_text(v_body -> 'entity_ids') t order by 1)
-						else array[p_entity[i]] end,
-					p_position[i], v_body, p_floor, p_final);
+				v_written := leat.write_raw_intent(p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
 				v_status[i] := nullif(v_written.status, 'applied');
 				v_code[i] := v_written.code;
 				v_message[i] := v_written.message;
@@ -101,7 +89,7 @@ begin
 		end loop;
 	end if;
 
-	-- Only `applied` uses a Leat-Id up. A duplicate of one that was not applied is tried again on its own.
+	-- Only `applied` uses a Leat-Id up. A duplicate of one that was not applied stands for itself: it waits too, or is decided in its turn.
 	foreach i in array v_changed loop
 		if v_status[i] in ('parked', 'rejected') then
 			delete from leat.message_ids m
@@ -110,15 +98,21 @@ begin
 	end loop;
 	if v_changed <> '{}' then
 		foreach i in array coalesce(v_duplicates, '{}') loop
-			if not exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]) then
-				v_status[i] := 'deferred';
-				v_changed := v_changed || i;
+			continue when exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]);
+			v_written := leat.write_raw_intent(p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
+			v_status[i] := nullif(v_written.status, 'applied');
+			v_code[i] := v_written.code;
+			v_message[i] := v_written.message;
+			v_detail[i] := v_written.detail;
+			v_changed := v_changed || i;
+			if v_status[i] is null then
+				insert into leat.message_ids (tenant_id, leat_id, stream, position) values (p_tenant[i], p_leat_id[i], p_stream, p_position[i]);
 			end if;
 		end loop;
 	end if;
 
 	foreach i in array v_changed loop
-		if v_status[i] in ('parked', 'deferred') then
+		if v_status[i] = 'parked' then
 			delete from leat.activity a where a.stream = p_stream and a.position = p_position[i];
 		else
 			update leat.activity a
@@ -141,10 +135,16 @@ begin
 	end if;
 
 	return query
-	select intent.ord, coalesce(intent.status, 'applied'), intent.code, intent.position, said.reply, said.short_reply
+	select intent.ord, intent.status, intent.code, intent.position, null::text, null::text
 	from unnest(v_status, v_code, p_position, p_reply_to) with ordinality intent (status, code, position, reply_to, ord)
-	left join lateral leat.entity_reply(p_stream, intent.position, intent.status, intent.code, v_message[intent.ord], p_tenant[intent.ord], p_verb[intent.ord],
-		p_entity[intent.ord], v_detail[intent.ord]) said on intent.reply_to is not null
-	where intent.status is not null or intent.reply_to is not null;
+	where intent.status is not null and intent.reply_to is null;
+
+	for i in select ord from unnest(p_reply_to) with ordinality intent (reply_to, ord) where reply_to is not null loop
+		v_settled := leat.entity_reply(p_stream, p_position[i], v_status[i], v_code[i], v_message[i], p_tenant[i], p_verb[i], p_entity[i], v_detail[i],
+			least(p_reply_bytes, v_reply_room));
+		v_settled.ord := i;
+		v_reply_room := v_reply_room - coalesce(octet_length(v_settled.reply), 0);
+		return next v_settled;
+	end loop;
 end
 $$;

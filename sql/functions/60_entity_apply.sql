@@ -2,14 +2,15 @@
 
 -- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
 create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[],
-	p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
+	p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[],
+	p_reply_bytes bigint default 1048576)
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 declare
 	v_where record := leat.stream_positions(p_stream, p_seq, p_at);
 	v_floor bigint := coalesce((select f.position from leat.stream_floors f where f.stream = p_stream), 0);
 begin
-	return query select * from leat.settle_entity_intents(p_stream, v_floor, false, v_where.known, v_where.positions, p_at, p_subject, p_tenant,
+	return query select * from leat.settle_entity_intents(p_stream, v_floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at, p_subject, p_tenant,
 		p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_headers, p_body, p_code, p_message);
 end
 $$;
@@ -20,16 +21,24 @@ $$;
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
-	p_refused text default null, out decided bigint, out remaining bigint, out due boolean)
+	p_refused text default null, p_reply_bytes bigint default 1048576, out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
-	v_floor constant bigint := leat.note_floor(p_stream, p_epoch, p_floor_seq);
+	v_floor bigint;
 	v_due record;
 	v_known bigint[];
 	v_settled leat.settled;
 	v_lowest bigint;
 begin
+	-- One at a time: whoever waits for a row here would else hold up everybody who wants to note a floor.
+	if not pg_try_advisory_xact_lock(hashtext('leat.decide_parked'), hashtext(p_stream)) then
+		decided := 0;
+		remaining := 1;
+		due := false;
+		return;
+	end if;
+	v_floor := leat.note_floor(p_stream, p_epoch, p_floor_seq);
 	with due as (
 		delete from leat.parked p
 		where p.stream = p_stream and p.position in (
@@ -58,18 +67,12 @@ begin
 			cross join lateral (
 				select a.position from leat.activity a where a.stream = p_stream and a.position = parked.position offset 0) known);
 		for v_settled in
-			select * from leat.settle_entity_intents(p_stream, v_floor, true, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
+			select * from leat.settle_entity_intents(p_stream, v_floor, true, p_reply_bytes, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
 				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.code, v_due.message)
 		loop
 			if v_settled.reply is not null and v_settled.status <> 'known' then
 				insert into leat.outbox (subject, body, short_body)
 				values (v_due.reply_to[v_settled.ord], convert_to(v_settled.reply, 'UTF8'), convert_to(v_settled.short_reply, 'UTF8'));
-			end if;
-			if v_settled.status = 'deferred' then
-				insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, headers, body)
-				values (p_stream, v_settled.position, v_due.at[v_settled.ord], v_due.subject[v_settled.ord], v_due.tenant[v_settled.ord],
-					v_due.role[v_settled.ord], v_due.verb[v_settled.ord], v_due.entity[v_settled.ord], v_due.actor[v_settled.ord],
-					v_due.leat_id[v_settled.ord], v_due.reply_to[v_settled.ord], v_due.headers[v_settled.ord], v_due.body[v_settled.ord]);
 			end if;
 		end loop;
 	end if;

@@ -180,7 +180,8 @@ enum leat_pull_event {
 /*
  * Makes the durable when it is missing (explicit ack, deliver all, no filter, unlimited deliveries), checks an existing one, and
  * subscribes. PERMANENT with code not_found when the stream does not exist, with conflict when the durable is one that would lose
- * messages (ack policy, push); TEMPORARY otherwise. Other differences are logged and left. Asks for nothing yet.
+ * messages (ack policy, push); TEMPORARY otherwise. Other differences are logged and left. One that is ahead of its stream's last message
+ * (the stream was cut back, the durable was not) is deleted and made again: everything is delivered once more. Asks for nothing yet.
  */
 enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));
@@ -204,6 +205,9 @@ enum leat_kind leat_pull_get_info(struct leat_pull *pull, struct leat_pull_info 
 /* The same without pulling, for onlookers. PERMANENT with not_found when there is no such durable. */
 enum leat_kind leat_durable_get_info(struct leat_bus *bus, const char *stream, const char *durable, struct leat_pull_info *out,
 	struct leat_error *err) __attribute__((warn_unused_result));
+/* OK also when there is none. Pulls that are open on it become BROKEN; the next leat_pull_open makes it again, from the first message. */
+enum leat_kind leat_durable_delete(struct leat_bus *bus, const char *stream, const char *durable, struct leat_error *err)
+	__attribute__((warn_unused_result));
 
 /*
  * Settling. None of them waits; a settlement that is lost in an outage only means another delivery, so there is no error to handle.

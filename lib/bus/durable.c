@@ -2,7 +2,8 @@
  * Durable consumers: made when missing, checked when there, asked how far they are.
  *
  * An existing durable is shared by processes of maybe another version, so other settings are used as they stand and complained about.
- * Two kinds are refused, because they would lose messages: one that does not want each message settled, and one that pushes.
+ * Two kinds are refused, because they would lose messages: one that does not want each message settled, and one that pushes. A third is
+ * made again: one that is ahead of its stream, which was cut back without it (a restored store), would pass over what is stored next.
  */
 #include "internal.h"
 
@@ -59,7 +60,44 @@ static enum leat_kind check(struct leat_bus *bus, const struct leat_pull_options
 	return LEAT_OK;
 }
 
+/*
+ * `info` was asked for before the stream's state is: what is stored and delivered in between can't look like a durable that is ahead.
+ */
+static enum leat_kind is_ahead(
+	struct leat_bus *bus, const struct leat_pull_options *options, const json_t *info, bool *ahead, struct leat_error *err)
+{
+	struct leat_stream_state state;
+	uint64_t delivered = (uint64_t)bus_json_int(json_object_get(info, "delivered"), "stream_seq");
+	uint64_t settled = (uint64_t)bus_json_int(json_object_get(info, "ack_floor"), "stream_seq");
+	uint64_t reached = delivered > settled ? delivered : settled;
+	if (leat_stream_get_state(bus, options->stream, &state, err) != LEAT_OK)
+		return err->kind;
+	*ahead = reached > state.last_seq;
+	if (*ahead) {
+		bus_complain(bus, "consumer %s of %s is at message %" PRIu64 ", the stream ends at %" PRIu64 ": making it again, from the first message",
+			options->durable, options->stream, reached, state.last_seq);
+	}
+	return LEAT_OK;
+}
+
+enum leat_kind leat_durable_delete(struct leat_bus *bus, const char *stream, const char *durable, struct leat_error *err)
+{
+	BUS_JSON_SCOPED *answer = NULL;
+	if (bus_api(bus, &answer, NULL, err, "CONSUMER.DELETE.%s.%s", stream, durable) == LEAT_OK || err->code == LEAT_CODE_NOT_FOUND)
+		return LEAT_OK;
+	return leat_fail_while(err, "deleting consumer %s of %s", durable, stream);
+}
+
 /* One that two processes make at once is made by the first; both ask for the same settings, so the second changes nothing. */
+static enum leat_kind make(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+{
+	BUS_JSON_SCOPED *info = NULL;
+	json_t *request = json_pack("{s:s, s:o}", "stream_name", options->stream, "config", config_to_json(options));
+	if (bus_api(bus, &info, request, err, "CONSUMER.DURABLE.CREATE.%s.%s", options->stream, options->durable) != LEAT_OK)
+		return leat_fail_while(err, "making consumer %s of %s", options->durable, options->stream);
+	return check(bus, options, json_object_get(info, "config"), err);
+}
+
 enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 {
 	if (!bus_name_valid(options->stream) || !bus_name_valid(options->durable)) {
@@ -67,14 +105,16 @@ enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_o
 			options->stream, options->durable);
 	}
 	BUS_JSON_SCOPED *info = NULL;
-	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK) {
-		if (err->code != LEAT_CODE_NOT_FOUND)
-			return err->kind;
-		json_t *request = json_pack("{s:s, s:o}", "stream_name", options->stream, "config", config_to_json(options));
-		if (bus_api(bus, &info, request, err, "CONSUMER.DURABLE.CREATE.%s.%s", options->stream, options->durable) != LEAT_OK)
-			return leat_fail_while(err, "making consumer %s of %s", options->durable, options->stream);
-	}
-	return check(bus, options, json_object_get(info, "config"), err);
+	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK)
+		return err->code == LEAT_CODE_NOT_FOUND ? make(bus, options, err) : err->kind;
+	bool ahead = false;
+	if (check(bus, options, json_object_get(info, "config"), err) != LEAT_OK || is_ahead(bus, options, info, &ahead, err) != LEAT_OK)
+		return err->kind;
+	if (!ahead)
+		return LEAT_OK;
+	if (leat_durable_delete(bus, options->stream, options->durable, err) != LEAT_OK)
+		return err->kind;
+	return make(bus, options, err);
 }
 
 enum leat_kind leat_durable_get_info(

@@ -132,7 +132,7 @@ void bus_json_free(json_t **value);
 
 /* ---- durable.c ---- */
 
-/* Makes the durable when it is missing; complains about an existing one with other settings, refuses one that can't work. */
+/* Makes the durable when it is missing or ahead of its stream; complains about one with other settings, refuses one that can't work. */
 enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));
 

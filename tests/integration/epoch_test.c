@@ -149,13 +149,21 @@ static bool connected(void *unused)
 	return leat_bus_connected(rig_bus(&rig));
 }
 
-/* The server comes back with the store that it had before the last CUT messages, which were applied. */
-static void cut_with(size_t consumers, bool stopped)
+/* What of the store comes back: all of it, or the messages alone, so that the durable is ahead of them. */
+enum part { ALL, MESSAGES };
+
+/*
+ * The server comes back with the store that it had before the last CUT messages, which were applied; then `after` messages are stored, some
+ * with sequences that were used before.
+ */
+static void cut_with(size_t consumers, bool stopped, enum part part, size_t after)
 {
 	static const char *const names[] = {"first", "second"};
 	struct leat_child *children[2];
-	char kept[PATH_MAX + 16];
+	char kept[PATH_MAX + 64];
+	char folder[PATH_MAX + 64];
 	snprintf(kept, sizeof kept, "%s.kept", rig.nats.data);
+	snprintf(folder, sizeof folder, "%s%s", rig.nats.data, part == ALL ? "" : "/jetstream/$G/streams/LEAT_ENTITY/msgs");
 	for (size_t i = 0; i < consumers; i++)
 		children[i] = load_start_consumer(&rig, names[i], impatient);
 	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
@@ -163,7 +171,7 @@ static void cut_with(size_t consumers, bool stopped)
 	load_wait_settled(&rig, ENTITIES + 200, 60);
 
 	leat_server_stop(&rig.nats);
-	copy(rig.nats.data, kept);
+	copy(folder, kept);
 	restart_nats();
 	cr_assert(rig_wait_until(connected, NULL, 30));
 	store_merges("lost", CUT);
@@ -171,32 +179,45 @@ static void cut_with(size_t consumers, bool stopped)
 	for (size_t i = 0; i < consumers && stopped; i++)
 		load_stop_consumer(children[i]);
 
-	leat_server_kill(&rig.nats);
-	copy(kept, rig.nats.data);
+	if (part == ALL)
+		leat_server_kill(&rig.nats);
+	else
+		leat_server_stop(&rig.nats); /* the durable's state is on disk */
+	copy(kept, folder);
 	restart_nats();
 	cr_assert(rig_wait_until(connected, NULL, 30));
-	store_merges("after", 2 * CUT); /* the first half with sequences that were used before */
+	store_merges("after", after);
 	for (size_t i = 0; i < consumers && stopped; i++)
 		load_start_consumer(&rig, names[i], impatient);
-	load_wait_settled(&rig, ENTITIES + 200 + CUT + 2 * CUT, 60);
+	load_wait_settled(&rig, (int64_t)(ENTITIES + 200 + CUT + after), 60);
 	expect_all_applied();
 	expect_merged("before", 200);
 	expect_merged("lost", CUT);
-	expect_merged("after", 2 * CUT);
+	expect_merged("after", after);
 	cr_assert_eq(rig_sql_int(&rig, "select max(epoch) from leat.stream_epochs where stream = 'LEAT_ENTITY'"), 1);
 }
 
 Test(epoch, a_stream_cut_back_begins_a_new_epoch)
 {
-	cut_with(1, false);
+	cut_with(1, false, ALL, 2 * CUT);
 }
 
 Test(epoch, two_consumers_agree_on_the_epoch_of_a_stream_cut_back)
 {
-	cut_with(2, false);
+	cut_with(2, false, ALL, 2 * CUT);
 }
 
 Test(epoch, a_stream_cut_back_while_no_consumer_runs_begins_a_new_epoch)
 {
-	cut_with(1, true);
+	cut_with(1, true, ALL, 2 * CUT);
+}
+
+Test(epoch, a_durable_ahead_of_a_stream_cut_back_passes_nothing_over)
+{
+	cut_with(1, true, MESSAGES, CUT / 2);
+}
+
+Test(epoch, two_consumers_agree_on_a_durable_ahead_of_a_stream_cut_back)
+{
+	cut_with(2, false, MESSAGES, CUT / 2);
 }

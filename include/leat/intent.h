@@ -18,6 +18,7 @@
 
 #define LEAT_ID_BYTES 256    /* Leat-Id */
 #define LEAT_ACTOR_BYTES 256 /* Leat-Actor */
+#define LEAT_REPLY_TO_BYTES 1024
 #define LEAT_BULK_IDS 1000
 
 enum leat_role { LEAT_ROLE_NONE, LEAT_ROLE_USER, LEAT_ROLE_SERVICE, LEAT_ROLE_ENGINE };

@@ -11,7 +11,7 @@
 static enum leat_kind refuse_unroutable(const char *subject, struct leat_error *err)
 {
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
-		"the subject must be leat.intent.<tenant>.<role>.<noun>.<verb>, the tenant a UUID; found \"%s\"",
+		"the subject must be leat.intent.<tenant>.<role>.<noun>.<verb>, the tenant a UUID, noun and verb at most 255 bytes; found \"%s\"",
 		leat_excerpt((struct leat_text){subject, strlen(subject)}).text);
 }
 

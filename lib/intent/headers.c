@@ -26,7 +26,7 @@ static bool is_literal_subject(const char *subject)
 static bool is_reply_of(const struct leat_subject *subject, const char *reply_to)
 {
 	size_t prefix = strlen(REPLY_PREFIX);
-	if (!subject->routable || strncmp(reply_to, REPLY_PREFIX, prefix) != 0 || !is_literal_subject(reply_to))
+	if (!subject->routable || strnlen(reply_to, LEAT_REPLY_TO_BYTES + 1) > LEAT_REPLY_TO_BYTES || strncmp(reply_to, REPLY_PREFIX, prefix) != 0 || !is_literal_subject(reply_to))
 		return false;
 	const char *tenant = reply_to + prefix;
 	size_t tenant_bytes = strcspn(tenant, ".");
@@ -83,5 +83,6 @@ enum leat_kind leat_headers_check(const struct leat_intent *intent, const struct
 	char tenant[LEAT_UUID_TEXT_BYTES];
 	leat_uuid_format(&intent->subject.tenant, tenant);
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
-		"Leat-Reply-To: expected a subject without wildcards under " REPLY_PREFIX "%s., found \"%s\"", tenant, quote(raw->reply_to).text);
+		"Leat-Reply-To: expected a subject without wildcards under " REPLY_PREFIX "%s., at most %d bytes; found %zu bytes: \"%s\"", tenant,
+		LEAT_REPLY_TO_BYTES, strlen(raw->reply_to), quote(raw->reply_to).text);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define TOKENS 6
+#define TOKEN_BYTES 255 /* of noun and verb: the dead letter's subject has to fit a line of the protocol */
 
 enum token { TOKEN_LEAT, TOKEN_KIND, TOKEN_TENANT, TOKEN_ROLE, TOKEN_NOUN, TOKEN_VERB };
 
@@ -35,7 +36,8 @@ static bool is(struct leat_text token, const char *word)
 /* It becomes part of the dead letter's subject and a value in the ledger. */
 static bool is_literal(struct leat_text token)
 {
-	return !is(token, "*") && !is(token, ">") && memchr(token.at, ' ', token.bytes) == NULL && leat_text_is_printable(token);
+	return token.bytes <= TOKEN_BYTES && !is(token, "*") && !is(token, ">") && memchr(token.at, ' ', token.bytes) == NULL &&
+		leat_text_is_printable(token);
 }
 
 static enum leat_role role_of(struct leat_text token)

@@ -76,6 +76,19 @@ Test(header, replies_go_only_below_the_tenants_own_prefix)
 	}
 }
 
+Test(header, a_reply_may_have_1024_bytes)
+{
+	char *reply_to = letters(1025);
+	memcpy(reply_to, "leat.reply." TENANT ".", strlen("leat.reply." TENANT "."));
+	DECODED over = with((struct leat_raw_intent){.reply_to = reply_to});
+	cr_expect(over.err.code == LEAT_CODE_INVALID_MESSAGE && strstr(over.err.text, "Leat-Reply-To"), "%s", over.err.text);
+	cr_expect_null(over.intent.reply_to);
+	reply_to[1024] = '\0';
+	DECODED out = with((struct leat_raw_intent){.reply_to = reply_to});
+	cr_expect(out.kind == LEAT_OK && out.intent.reply_to == reply_to, "%s", out.err.text);
+	free(reply_to);
+}
+
 Test(header, a_reply_is_kept_for_a_message_that_is_refused)
 {
 	struct leat_raw_intent raw = {

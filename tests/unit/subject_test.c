@@ -73,6 +73,17 @@ Test(subject, what_is_not_one_is_not_routable)
 	}
 }
 
+Test(subject, a_noun_or_verb_over_255_bytes_is_not_routable)
+{
+	char text[1024];
+	for (int bytes = 255; bytes <= 256; bytes++) {
+		snprintf(text, sizeof text, "leat.intent." TENANT ".user.%0*d.merge", bytes, 0);
+		cr_expect(parse(text).routable == (bytes == 255), "a noun of %d bytes", bytes);
+		snprintf(text, sizeof text, "leat.intent." TENANT ".user.entity.%0*d", bytes, 0);
+		cr_expect(parse(text).routable == (bytes == 255), "a verb of %d bytes", bytes);
+	}
+}
+
 Test(subject, an_unroutable_message_is_told_what_a_subject_looks_like)
 {
 	expect_rejected("leat.intent.acme.user.entity.merge", "{}", LEAT_CODE_INVALID_MESSAGE, "leat.intent.<tenant>.<role>.<noun>.<verb>");

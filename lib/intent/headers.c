@@ -26,7 +26,8 @@ static bool is_literal_subject(const char *subject)
 static bool is_reply_of(const struct leat_subject *subject, const char *reply_to)
 {
 	size_t prefix = strlen(REPLY_PREFIX);
-	if (!subject->routable || strnlen(reply_to, LEAT_REPLY_TO_BYTES + 1) > LEAT_REPLY_TO_BYTES || strncmp(reply_to, REPLY_PREFIX, prefix) != 0 || !is_literal_subject(reply_to))
+	if (!subject->routable || strnlen(reply_to, LEAT_REPLY_TO_BYTES + 1) > LEAT_REPLY_TO_BYTES ||
+		strncmp(reply_to, REPLY_PREFIX, prefix) != 0 || !is_literal_subject(reply_to))
 		return false;
 	const char *tenant = reply_to + prefix;
 	size_t tenant_bytes = strcspn(tenant, ".");

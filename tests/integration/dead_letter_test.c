@@ -1,6 +1,8 @@
 /* Dead letters: each bad message arrives in LEAT_DEAD as it was sent, with the right code, whatever it carries; and no good one suffers. */
 #include "load.h"
 
+#include "leat/outbox.h"
+
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -156,6 +158,64 @@ Test(dead_letter, a_body_with_no_room_for_the_headers_is_left_out)
 	expect_header(&msg, "Mine", "1");
 	cr_assert_eq(msg.data_bytes, 0);
 	leat_msg_free(&msg);
+}
+
+Test(dead_letter, headers_over_the_limit_of_a_stream_are_left_out)
+{
+	char *headers = leat_alloc(65300 + 1);
+	int start = snprintf(headers, 65301, "Mine: ");
+	memset(headers + start, 'x', 65300 - (size_t)start);
+	memcpy(headers + 65298, "\r\n", 3);
+	uint64_t seq = store_bad(headers, "{\"n\":1}");
+	free(headers);
+	expect_arrives(seq, "unknown_verb", "{\"n\":1}");
+	struct leat_msg msg;
+	find_dead(seq, &msg);
+	cr_assert_not_null(leat_msg_header(&msg, "Leat-Headers-Omitted"));
+	cr_assert_null(leat_msg_header(&msg, "Mine"));
+	leat_msg_free(&msg);
+}
+
+/* ---- replies in the outbox ---- */
+
+/* Publishes one row with that subject. The seq of the row, 1, is in *sent or not. */
+static enum leat_kind publish_row(const char *subject, struct leat_pg_array *sent, struct leat_pg_array *refused)
+{
+	struct leat_pg *pg;
+	struct leat_error err;
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	char sql[256];
+	snprintf(sql, sizeof sql, "select 1, gen_random_uuid(), '%s', ''::bytea, 'body'::bytea, null::bytea", subject);
+	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_run_sql(pg, sql, &rows, &err), LEAT_OK, "%s", err.text);
+	leat_pg_array_start(sent, LEAT_PG_INT8);
+	leat_pg_array_start(refused, LEAT_PG_INT8);
+	enum leat_kind kind = leat_outbox_publish(rig_bus(&rig), rows, sent, refused, &err);
+	leat_pg_close(pg);
+	return kind;
+}
+
+Test(dead_letter, a_reply_that_the_server_has_not_read_is_not_out)
+{
+	struct leat_pg_array sent = {0};
+	struct leat_pg_array refused = {0};
+	leat_server_pause(&rig.nats);
+	enum leat_kind kind = publish_row("leat.reply." RIG_TENANT_A ".x", &sent, &refused);
+	leat_server_resume(&rig.nats);
+	cr_expect_eq(kind, LEAT_TEMPORARY);
+	cr_expect(sent.count == 0 && refused.count == 0, "%u sent, %u refused", sent.count, refused.count);
+	leat_pg_array_free(&sent);
+	leat_pg_array_free(&refused);
+}
+
+Test(dead_letter, a_reply_that_can_never_go_out_is_dropped)
+{
+	struct leat_pg_array sent = {0};
+	struct leat_pg_array refused = {0};
+	cr_expect_eq(publish_row("leat.reply." RIG_TENANT_A ".a b", &sent, &refused), LEAT_OK);
+	cr_expect(sent.count == 1 && refused.count == 0, "%u sent, %u refused", sent.count, refused.count);
+	leat_pg_array_free(&sent);
+	leat_pg_array_free(&refused);
 }
 
 /* ---- bad ones among good ones ---- */

@@ -9,18 +9,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEPT_BYTES (16u << 20) /* memory kept for the next batch */
+
 void leat_batch_init(struct leat_batch *batch, const struct leat_params *params)
 {
 	*batch = (struct leat_batch){.params = params};
+}
+
+static size_t buffer_bytes(const struct leat_batch *batch)
+{
+	size_t bytes = batch->headers.cap;
+	for (size_t i = 0; i < sizeof batch->arrays / sizeof *batch->arrays; i++)
+		bytes += batch->arrays[i].bytes.cap;
+	return bytes;
+}
+
+static void free_buffers(struct leat_batch *batch)
+{
+	leat_buf_free(&batch->headers);
+	for (size_t i = 0; i < sizeof batch->arrays / sizeof *batch->arrays; i++)
+		leat_pg_array_free(&batch->arrays[i]);
 }
 
 void leat_batch_fini(struct leat_batch *batch)
 {
 	leat_batch_clear(batch);
 	free(batch->rows);
-	leat_buf_free(&batch->headers);
-	for (size_t i = 0; i < sizeof batch->arrays / sizeof *batch->arrays; i++)
-		leat_pg_array_free(&batch->arrays[i]);
+	free_buffers(batch);
 	*batch = (struct leat_batch){0};
 }
 
@@ -45,6 +60,7 @@ static void keep_headers(struct leat_batch *batch, struct leat_batch_row *row)
 {
 	LEAT_BUF_SCOPED all = LEAT_BUF_INIT;
 	leat_msg_add_headers(&row->msg, &all);
+	batch->bytes += all.len;
 	row->headers_at = batch->headers.len;
 	for (const char *line = leat_buf_text(&all), *end; *line != '\0'; line = end) {
 		const char *stop = strstr(line, "\r\n");
@@ -164,4 +180,6 @@ void leat_batch_clear(struct leat_batch *batch)
 	batch->count = 0;
 	batch->bytes = 0;
 	leat_buf_clear(&batch->headers);
+	if (buffer_bytes(batch) > KEPT_BYTES)
+		free_buffers(batch);
 }

@@ -1,6 +1,6 @@
 -- What the relay does with the outbox. It alone holds the lock, so nothing here competes.
 
--- The oldest rows that are due, at most p_limit and about p_bytes of bodies (at least one).
+-- The oldest rows that are due, at most p_limit and about p_bytes of headers and bodies (at least one).
 create or replace function leat.fetch_outbox(p_limit integer, p_bytes bigint)
 returns table (seq bigint, id uuid, subject text, headers bytea, body bytea, short_body bytea)
 language plpgsql stable set search_path = pg_catalog
@@ -9,9 +9,10 @@ begin
 	return query
 	select o.seq, o.id, o.subject, o.headers, o.body, o.short_body
 	from (
-		select every.*, sum(length(every.body)) over (order by every.seq) - length(every.body) as before
+		select every.*, sum(every.bytes) over (order by every.seq) - every.bytes as before
 		from (
-			select * from leat.outbox x where x.retry_at is null or x.retry_at <= now() order by x.seq limit p_limit) every) o
+			select x.*, length(x.headers) + length(x.body) as bytes
+			from leat.outbox x where x.retry_at is null or x.retry_at <= now() order by x.seq limit p_limit) every) o
 	where o.before < p_bytes
 	order by o.seq;
 end

@@ -7,6 +7,8 @@
 #include "load.h"
 
 #include "leat/clock.h"
+#include "leat/entity.h"
+#include "leat/pg.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -258,4 +260,61 @@ Test(lane, a_stream_deleted_underneath_is_told_and_waited_for)
 	rig_sql_wait(&rig, 60, "working", "select lanes #>> '{entity,state}' from leat.processes");
 	cr_assert_eq(status(&output), 0, "%s", output);
 	free(output);
+}
+
+/* ---- what is held at once ---- */
+
+static struct leat_msg message_with_headers(size_t bytes)
+{
+	struct leat_msg msg;
+	struct leat_error err;
+	char *headers = leat_alloc(bytes + 1);
+	int start = snprintf(headers, bytes + 1, "Mine: ");
+	memset(headers + start, 'x', bytes - (size_t)start);
+	memcpy(headers + bytes - 2, "\r\n", 3);
+	uint64_t seq = rig_intent(&rig, RIG_TENANT_A, "entity.merge", headers, "{}");
+	free(headers);
+	cr_assert_eq(leat_stream_get_next(rig_bus(&rig), "LEAT_ENTITY", ">", &seq, &msg, &err), LEAT_OK, "%s", err.text);
+	return msg;
+}
+
+Test(lane, headers_count_toward_the_bytes_of_a_batch)
+{
+	struct leat_params params;
+	struct leat_batch batch;
+	leat_params_init(&params);
+	params.batch_bytes = 10000;
+	leat_batch_init(&batch, &params);
+	struct leat_msg msg = message_with_headers(6000);
+	leat_batch_add(&batch, &msg);
+	cr_expect(!leat_batch_full(&batch));
+	msg = message_with_headers(6000);
+	leat_batch_add(&batch, &msg);
+	cr_expect(leat_batch_full(&batch));
+	leat_batch_fini(&batch);
+}
+
+Test(lane, the_memory_of_an_ordinary_batch_is_kept_and_that_of_a_large_one_freed)
+{
+	static const size_t sizes[] = {1 << 20, 20 << 20};
+	struct leat_params params;
+	struct leat_batch batch;
+	leat_params_init(&params);
+	leat_batch_init(&batch, &params);
+	for (size_t i = 0; i < 2; i++) {
+		char *body = leat_alloc_zero(sizes[i], 1);
+		leat_pg_array_start(&batch.arrays[0], LEAT_PG_BYTES);
+		leat_pg_array_add_bytes(&batch.arrays[0], body, sizes[i]);
+		free(body);
+		leat_batch_clear(&batch);
+		cr_expect((batch.arrays[0].bytes.cap > 0) == (i == 0), "%zu bytes: %zu are kept", sizes[i], batch.arrays[0].bytes.cap);
+	}
+	leat_batch_fini(&batch);
+}
+
+Test(lane, headers_count_toward_the_bytes_that_the_relay_fetches)
+{
+	rig_sql(&rig, "insert into leat.outbox (subject, headers, body) select 'leat.dead.x', convert_to(repeat('x', 6000), 'UTF8'), ''"
+				  " from generate_series(1, 5)");
+	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(10, 10000)"), 2);
 }

@@ -69,11 +69,16 @@ static enum leat_kind prepare_all(struct leat_pg *pg, const struct leat_pg_state
 	return LEAT_OK;
 }
 
+/* The server's side of what leat_pg_open asks of ours: a host that vanished holds its locks for half a minute at most. */
+static const char keepalive_sql[] =
+	"set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 20000";
+
 enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const struct leat_pg_statement *statements,
 	size_t count, struct leat_error *err)
 {
-	const char *const keys[] = {"dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "client_encoding", NULL};
-	const char *const values[] = {url[0] != '\0' ? url : NULL, who, "5", "10", "UTF8", NULL};
+	const char *const keys[] = {"dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "tcp_user_timeout", "client_encoding", NULL};
+	const char *const values[] = {url[0] != '\0' ? url : NULL, who, "5", "10", "5", "3", "20000", "UTF8", NULL};
 	char *malformed = NULL;
 	PQconninfoOption *options = PQconninfoParse(url, &malformed);
 	if (options == NULL) {
@@ -93,6 +98,8 @@ enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *w
 		kind = fail_connection(pg, err);
 	else
 		PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+	if (kind == LEAT_OK)
+		kind = leat_pg_run_sql(pg, keepalive_sql, NULL, err);
 	if (kind == LEAT_OK)
 		kind = prepare_all(pg, statements, count, err);
 	if (kind != LEAT_OK) {

@@ -12,10 +12,13 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define ENTITIES 20
 #define REPLIES "leat.reply." RIG_TENANT_A ".test"
@@ -317,4 +320,33 @@ Test(lane, headers_count_toward_the_bytes_that_the_relay_fetches)
 	rig_sql(&rig, "insert into leat.outbox (subject, headers, body) select 'leat.dead.x', convert_to(repeat('x', 6000), 'UTF8'), ''"
 				  " from generate_series(1, 5)");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(10, 10000)"), 2);
+}
+
+/* ---- hosts that vanish ---- */
+
+/* True when one of this process's sockets gives up after that time without an acknowledgement. */
+static bool some_socket_gives_up_after(unsigned wanted_ms)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		unsigned found_ms = 0;
+		socklen_t bytes = sizeof found_ms;
+		if (getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &found_ms, &bytes) == 0 && found_ms == wanted_ms)
+			return true;
+	}
+	return false;
+}
+
+Test(lane, both_sides_of_a_connection_notice_that_the_other_vanished)
+{
+	struct leat_pg *pg;
+	struct leat_error err;
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_expect(some_socket_gives_up_after(20000));
+	cr_assert_eq(leat_pg_run_sql(pg,
+					 "select concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),"
+					 " current_setting('tcp_keepalives_count'), current_setting('tcp_user_timeout'))", &result, &err),
+		LEAT_OK, "%s", err.text);
+	cr_expect_str_eq(leat_pg_text(result, 0, 0), "10 5 3 20000");
+	leat_pg_close(pg);
 }

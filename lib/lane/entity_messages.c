@@ -26,7 +26,7 @@ bool entity_open_pull(struct entity_lane *e)
 		.idle_heartbeat_ms = e->params->idle_heartbeat_ms,
 	};
 	struct leat_error err;
-	enum leat_kind kind = lane_stream_check(&e->link, ENTITY_STREAM, &e->epoch, &err);
+	enum leat_kind kind = lane_stream_check(&e->link, ENTITY_STREAM, durable, &e->epoch, &err);
 	if (kind == LEAT_OK)
 		kind = leat_pull_open(&e->pull, e->link.bus, &options, &err);
 	if (kind != LEAT_OK) {

@@ -32,7 +32,8 @@ void lane_link_wait(struct lane_link *link, const char *state, const char *why);
  * Is the stream still the one that the ledger knows? Sets *epoch, a new one where it is not. Called whenever a durable is opened, before it
  * is. Needs the prepared statements check_stream and stream_was_cut.
  */
-enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, int64_t *epoch, struct leat_error *err)
+enum leat_kind lane_stream_check(
+	struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, struct leat_error *err)
 	__attribute__((warn_unused_result));
 
 #endif

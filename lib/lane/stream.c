@@ -34,7 +34,7 @@ static enum leat_kind is_cut(struct leat_bus *bus, const char *stream, const str
 }
 
 static enum leat_kind open_epoch(
-	struct lane_link *link, const char *stream, int64_t *epoch, const struct mark *mark, struct leat_error *err)
+	struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, const struct mark *mark, struct leat_error *err)
 {
 	leat_log(LEAT_LOG_WARN, link->lane->type->name,
 		"%s no longer holds message %" PRIu64 " as it was settled (power loss, restored stream?): opening epoch %" PRId64, stream,
@@ -43,13 +43,16 @@ static enum leat_kind open_epoch(
 	leat_pg_bind_text(&params, stream);
 	leat_pg_bind_int8(&params, *epoch);
 	leat_pg_bind_int8(&params, mark->at_us);
-	enum leat_kind kind = leat_pg_run(link->pg, "stream_was_cut", &params, NULL, err);
+	/* First, so that it happens in any case: a durable that was not cut along would pass over the sequences it has seen. */
+	enum leat_kind kind = leat_durable_delete(link->bus, stream, durable, err);
+	if (kind == LEAT_OK)
+		kind = leat_pg_run(link->pg, "stream_was_cut", &params, NULL, err);
 	if (kind == LEAT_OK)
 		++*epoch;
 	return kind;
 }
 
-enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, int64_t *epoch, struct leat_error *err)
+enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, struct leat_error *err)
 {
 	struct leat_stream_state state;
 	enum leat_kind kind = leat_stream_get_state(link->bus, stream, &state, err);
@@ -68,5 +71,5 @@ enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, int
 	bool cut = false;
 	const struct mark mark = {.seq = (uint64_t)leat_pg_int8(known, 0, 1), .at_us = leat_pg_int8(known, 0, 2)};
 	kind = is_cut(link->bus, stream, &state, &mark, &cut, err);
-	return kind == LEAT_OK && cut ? open_epoch(link, stream, epoch, &mark, err) : kind;
+	return kind == LEAT_OK && cut ? open_epoch(link, stream, durable, epoch, &mark, err) : kind;
 }

@@ -214,10 +214,10 @@ Test(epoch, a_stream_cut_back_while_no_consumer_runs_begins_a_new_epoch)
 
 Test(epoch, a_durable_ahead_of_a_stream_cut_back_passes_nothing_over)
 {
-	cut_with(1, true, MESSAGES, CUT / 2);
+	cut_with(1, true, MESSAGES, 2 * CUT);
 }
 
 Test(epoch, two_consumers_agree_on_a_durable_ahead_of_a_stream_cut_back)
 {
-	cut_with(2, false, MESSAGES, CUT / 2);
+	cut_with(2, false, MESSAGES, 2 * CUT);
 }

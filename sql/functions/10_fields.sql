@@ -31,7 +31,10 @@ create or replace function leat.fields_at(p_fields jsonb, p_position bigint) ret
 language plpgsql immutable parallel safe set search_path = pg_catalog
 as $$
 begin
-	return (select coalesce(jsonb_object_agg(field, p_position), '{}') from jsonb_object_keys(p_fields) field);
+	if p_fields = '{}' then -- as most metadata are
+		return p_fields;
+	end if;
+	return (select jsonb_object_agg(field, p_position) from jsonb_object_keys(p_fields) field);
 end
 $$;
 

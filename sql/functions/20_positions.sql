@@ -59,42 +59,55 @@ as $$
 		(select stream_created_at from leat.stream_epochs where stream = p_stream and epoch = p_epoch), 'the stream lost messages it had stored')
 $$;
 
--- Positions of messages, in their order, and which of them are settled or parked already. A message whose position is taken by another one
--- (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of sequence and time.
+-- Positions of messages, in their order, which of them are settled or parked already (null: none), and the floor. A message whose position is taken
+-- by another one (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of sequence and time.
 -- Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the tables were empty
 -- can scan them).
-create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[])
+create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[],
+	out floor bigint)
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
 declare
-	v_current leat.stream_epochs;
-	v_oldest timestamptz := (select min(at) from unnest(p_at) at);
+	v_now record;
 	v_lowest bigint;
 	v_reused_at timestamptz;
 	v_reused_epoch integer;
 	v_newest_at timestamptz;
 begin
 	loop
-		select * into v_current from leat.stream_epochs e where e.stream = p_stream order by e.epoch desc limit 1;
+		-- One statement, and for a consumer that keeps up the only one: everything is above what was settled or parked.
+		select e.epoch, e.opened_at, e.first_seq, e.stream_created_at, batch.oldest, batch.twins, batch.positions,
+			coalesce((select f.position from leat.stream_floors f where f.stream = p_stream), 0) as floor,
+			greatest((select a.position from leat.activity a where a.stream = p_stream order by a.position desc limit 1),
+				(select p.position from leat.parked p where p.stream = p_stream order by p.position desc limit 1)) as newest
+		into v_now
+		from (select * from leat.stream_epochs where stream = p_stream order by epoch desc limit 1) e
+		cross join lateral (
+			select min(at) as oldest, bool_or(seq = next_seq) as twins, array_agg(e.epoch::bigint << 40 | seq) as positions
+			from unnest(p_seq, p_at, p_seq[2:]) message (seq, at, next_seq)) batch;
 		if not found then
 			insert into leat.stream_epochs (stream, epoch, opened_at, first_seq, reason) values (p_stream, 0, '-infinity', 0, 'first seen')
 			on conflict do nothing;
 			continue;
 		end if;
 
-		if v_current.opened_at <= v_oldest then
-			positions := array(select v_current.epoch::bigint << 40 | seq from unnest(p_seq) seq);
-		else
+		positions := v_now.positions;
+		floor := v_now.floor;
+		known := null;
+		exit when v_now.opened_at <= v_now.oldest and v_now.first_seq <= p_seq[1] and not coalesce(v_now.twins, false)
+			and positions[1] > coalesce(v_now.newest, -1);
+
+		if v_now.opened_at > v_now.oldest then
 			positions := array(
 				select (select max(e.epoch) from leat.stream_epochs e where e.stream = p_stream and e.opened_at <= at)::bigint << 40 | seq
 				from unnest(p_seq, p_at) with ordinality as message (seq, at, ord) order by ord);
 		end if;
 
-		v_lowest := (select min(seq) from unnest(p_seq, positions) message (seq, position) where position >> 40 = v_current.epoch);
-		if v_lowest < v_current.first_seq or (v_lowest is not null and v_current.first_seq is null) then
+		v_lowest := (select min(seq) from unnest(p_seq, positions) message (seq, position) where position >> 40 = v_now.epoch);
+		if v_lowest < v_now.first_seq or (v_lowest is not null and v_now.first_seq is null) then
 			update leat.stream_epochs e set first_seq = v_lowest
-			where e.stream = p_stream and e.epoch = v_current.epoch and (e.first_seq is null or e.first_seq > v_lowest);
+			where e.stream = p_stream and e.epoch = v_now.epoch and (e.first_seq is null or e.first_seq > v_lowest);
 		end if;
 
 		-- An old message and a new one of the same sequence, both in hand.
@@ -103,15 +116,9 @@ begin
 		where twin.position = twin.position_before and twin.at <> twin.at_before
 		order by twin.at limit 1;
 		if found then
-			perform leat.open_epoch(p_stream, v_reused_epoch, v_reused_at, v_current.stream_created_at, 'a sequence came again with another message');
+			perform leat.open_epoch(p_stream, v_reused_epoch, v_reused_at, v_now.stream_created_at, 'a sequence came again with another message');
 			continue;
 		end if;
-
-		-- Above everything that is settled or parked, nothing needs to be looked up: so it is for one consumer that keeps up.
-		known := null;
-		v_lowest := (select min(position) from unnest(positions) position);
-		exit when v_lowest > all (array(select a.position from leat.activity a where a.stream = p_stream order by a.position desc limit 1))
-			and v_lowest > all (array(select p.position from leat.parked p where p.stream = p_stream order by p.position desc limit 1));
 
 		select array_agg(message.position) filter (where message.at = settled.message_at),
 			min(message.at) filter (where message.at <> settled.message_at),
@@ -126,7 +133,7 @@ begin
 		exit when v_reused_at is null;
 
 		v_newest_at := (select n.at from leat.newest_known(p_stream, v_reused_epoch) n);
-		perform leat.open_epoch(p_stream, v_reused_epoch, least(v_reused_at, v_newest_at + interval '1 microsecond'), v_current.stream_created_at,
+		perform leat.open_epoch(p_stream, v_reused_epoch, least(v_reused_at, v_newest_at + interval '1 microsecond'), v_now.stream_created_at,
 			'a sequence came again with another message');
 	end loop;
 end

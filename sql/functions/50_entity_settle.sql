@@ -17,13 +17,11 @@ set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_me
 as $$
 declare
 	-- null: applied, as far as is known
-	v_status text[] := array(
-		select case when position = any (p_known) then 'known' when code is not null then 'rejected' end
-		from unnest(p_position, p_code) intent (position, code));
+	v_status text[] := array_fill(null::text, array[cardinality(p_position)]);
 	v_code text[] := p_code;
 	v_message text[] := p_message;
 	v_detail jsonb[] := array_fill(null::jsonb, array[cardinality(p_position)]);
-	v_duplicates bigint[];
+	v_duplicates bigint[] := '{}';
 	v_changed bigint[] := '{}'; -- ends otherwise than the ledger says so far
 	v_groups leat.entity_groups;
 	v_paths text[];
@@ -33,20 +31,30 @@ declare
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	i bigint;
 begin
+	if p_known is not null or array_remove(p_code, null) <> '{}' then
+		v_status := array(
+			select case when position = any (p_known) then 'known' when code is not null then 'rejected' end
+			from unnest(p_position, p_code) intent (position, code));
+	end if;
+
 	-- Leat-Ids: one message each; whoever comes second in position order, or after the other's commit, is a duplicate.
-	with wanted as materialized (
-		select tenant, leat_id, position, ord
-		from unnest(p_tenant, p_leat_id, p_position, v_status) with ordinality intent (tenant, leat_id, position, status, ord)
-		where leat_id is not null and status is null
-		order by tenant, leat_id, position
-	), claimed as (
-		insert into leat.message_ids (tenant_id, leat_id, stream, position)
-		select tenant, leat_id, p_stream, position from wanted
-		on conflict (tenant_id, leat_id) do nothing
-		returning position
-	)
-	select array_agg(ord order by ord) into v_duplicates from wanted where position not in (select position from claimed);
-	foreach i in array coalesce(v_duplicates, '{}') loop
+	insert into leat.message_ids (tenant_id, leat_id, stream, position)
+	select tenant, leat_id, p_stream, position
+	from unnest(p_tenant, p_leat_id, p_position, v_status) intent (tenant, leat_id, position, status)
+	where leat_id is not null and status is null
+	order by tenant, leat_id, position
+	on conflict (tenant_id, leat_id) do nothing;
+	get diagnostics i = row_count;
+	if i < cardinality(p_leat_id) then
+		v_duplicates := array(
+			select intent.ord
+			from unnest(p_tenant, p_leat_id, p_position, v_status) with ordinality intent (tenant, leat_id, position, status, ord)
+			left join lateral (
+				select m.stream, m.position from leat.message_ids m where m.tenant_id = intent.tenant and m.leat_id = intent.leat_id offset 0) used on true
+			where intent.leat_id is not null and intent.status is null and (used.stream, used.position) is distinct from (p_stream, intent.position)
+			order by intent.ord);
+	end if;
+	foreach i in array v_duplicates loop
 		v_status[i] := 'duplicate';
 		v_detail[i] := (
 			select jsonb_build_object('original_position', m.position)
@@ -97,7 +105,7 @@ begin
 		end if;
 	end loop;
 	if v_changed <> '{}' then
-		foreach i in array coalesce(v_duplicates, '{}') loop
+		foreach i in array v_duplicates loop
 			continue when exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]);
 			v_written := leat.write_raw_intent(p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
 			v_status[i] := nullif(v_written.status, 'applied');
@@ -134,17 +142,20 @@ begin
 		where status = 'rejected';
 	end if;
 
-	return query
-	select intent.ord, intent.status, intent.code, intent.position, null::text, null::text
-	from unnest(v_status, v_code, p_position, p_reply_to) with ordinality intent (status, code, position, reply_to, ord)
-	where intent.status is not null and intent.reply_to is null;
-
-	for i in select ord from unnest(p_reply_to) with ordinality intent (reply_to, ord) where reply_to is not null loop
-		v_settled := leat.entity_reply(p_stream, p_position[i], v_status[i], v_code[i], v_message[i], p_tenant[i], p_verb[i], p_entity[i], v_detail[i],
-			least(p_reply_bytes, v_reply_room));
-		v_settled.ord := i;
-		v_reply_room := v_reply_room - coalesce(octet_length(v_settled.reply), 0);
-		return next v_settled;
-	end loop;
+	if array_remove(v_status, null) <> '{}' then
+		return query
+		select intent.ord, intent.status, intent.code, intent.position, null::text, null::text
+		from unnest(v_status, v_code, p_position, p_reply_to) with ordinality intent (status, code, position, reply_to, ord)
+		where intent.status is not null and intent.reply_to is null;
+	end if;
+	if array_remove(p_reply_to, null) <> '{}' then
+		for i in select ord from unnest(p_reply_to) with ordinality intent (reply_to, ord) where reply_to is not null loop
+			v_settled := leat.entity_reply(p_stream, p_position[i], v_status[i], v_code[i], v_message[i], p_tenant[i], p_verb[i], p_entity[i], v_detail[i],
+				least(p_reply_bytes, v_reply_room));
+			v_settled.ord := i;
+			v_reply_room := v_reply_room - coalesce(octet_length(v_settled.reply), 0);
+			return next v_settled;
+		end loop;
+	end if;
 end
 $$;

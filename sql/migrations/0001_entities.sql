@@ -20,6 +20,10 @@ create table leat.stream_floors (
 	noted_at timestamptz not null default now()
 );
 
+-- Domains and not CHECK constraints of the tables, which Postgres would read and compile for every statement that writes to them.
+create domain leat.json_object as jsonb constraint object check (jsonb_typeof(value) = 'object');
+create domain leat.outcome_name as text collate "C" constraint known check (value in ('applied', 'duplicate', 'rejected'));
+
 -- State of an entity: lib/entity/fold_set.c has the definition. content_positions and metadata_positions give the position that last wrote or
 -- removed each field (a removed field stands in them alone); deleted_position is the highest delete; upsert_positions are those above it
 -- that still matter, in order: the lowest (the entity exists since then) and any above the floor. None: the entity is deleted. A row that
@@ -30,8 +34,8 @@ create table leat.entities (
 	id uuid not null,
 	entity_type text collate "C" not null,
 	key text collate "C",
-	content jsonb not null default '{}',
-	metadata jsonb not null default '{}',
+	content leat.json_object not null default '{}',
+	metadata leat.json_object not null default '{}',
 	locked_fields text[] not null default '{}',
 	created_at timestamptz not null default now(),
 	updated_at timestamptz not null default now(),
@@ -43,8 +47,7 @@ create table leat.entities (
 	content_positions jsonb not null default '{}',
 	metadata_positions jsonb not null default '{}',
 	hidden jsonb,
-	primary key (tenant_id, id),
-	check (jsonb_typeof(content) = 'object' and jsonb_typeof(metadata) = 'object')
+	primary key (tenant_id, id)
 ) with (fillfactor = 50); -- room for the next version on the same page, so that an update touches no index
 
 -- One row per settled intent; the activity log too.
@@ -58,7 +61,7 @@ create table leat.activity (
 	noun text collate "C",
 	verb text collate "C",
 	target_id uuid,
-	outcome text collate "C" not null check (outcome in ('applied', 'duplicate', 'rejected')),
+	outcome leat.outcome_name not null,
 	code text collate "C",
 	detail jsonb,
 	message_at timestamptz not null,

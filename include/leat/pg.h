@@ -70,6 +70,8 @@ struct leat_pg_params {
 };
 
 void leat_pg_bind_array(struct leat_pg_params *params, struct leat_pg_array *array);
+/* The element of an array that has one, as a parameter of the element's type. */
+void leat_pg_bind_only_element(struct leat_pg_params *params, struct leat_pg_array *array);
 void leat_pg_bind_text(struct leat_pg_params *params, const char *text); /* NULL: null */
 void leat_pg_bind_int8(struct leat_pg_params *params, int64_t value);
 

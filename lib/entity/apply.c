@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The same for a batch, which gives an array each, and for one message. */
+#define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16"
+
 const struct leat_pg_statement leat_entity_statements[] = {
-	{"apply",
-		"select ord, status, code, reply, short_reply from leat.apply_entity_intents($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
-		"$12, $13, $14, $15, $16)"},
+	{"apply", "select ord, status, code, reply, short_reply from leat.apply_entity_intents(" PARAMETERS ")"},
+	{"apply_one", "select ord, status, code, reply, short_reply from leat.apply_entity_intent(" PARAMETERS ")"},
 	{"check_stream",
 		"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
 		"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
@@ -71,10 +73,11 @@ enum leat_kind leat_batch_send(
 		leat_pg_array_start(&batch->arrays[i], types[i]);
 	for (size_t i = from; i < to; i++)
 		add_row(batch->arrays, batch, &batch->rows[i]);
+	bool one = to - from == 1;
 	for (size_t i = 0; i < COLUMNS; i++)
-		leat_pg_bind_array(&params, &batch->arrays[i]);
+		(one ? leat_pg_bind_only_element : leat_pg_bind_array)(&params, &batch->arrays[i]);
 	leat_pg_bind_int8(&params, reply_bytes);
-	return leat_pg_send(pg, "apply", &params, err);
+	return leat_pg_send(pg, one ? "apply_one" : "apply", &params, err);
 }
 
 static enum leat_outcome parse_outcome(const char *status)

@@ -9,7 +9,7 @@
 
 #define UNIX_TO_POSTGRES_US INT64_C(946684800000000) /* 2000-01-01 */
 
-enum { NULLS_AT = 4, LENGTH_AT = 12 };
+enum { NULLS_AT = 4, LENGTH_AT = 12, ELEMENTS_AT = 20 };
 
 static const uint32_t oids[] = {
 	[LEAT_PG_INT8] = 20,
@@ -95,6 +95,14 @@ void leat_pg_bind_array(struct leat_pg_params *params, struct leat_pg_array *arr
 {
 	patch_u32(&array->bytes, LENGTH_AT, array->count);
 	bind_value(params, array->bytes.data, array->bytes.len, 1);
+}
+
+void leat_pg_bind_only_element(struct leat_pg_params *params, struct leat_pg_array *array)
+{
+	assert(array->count == 1);
+	const char *element = array->bytes.data + ELEMENTS_AT + sizeof(uint32_t);
+	bool null = memcmp(array->bytes.data + ELEMENTS_AT, &(uint32_t){UINT32_MAX}, sizeof(uint32_t)) == 0;
+	bind_value(params, null ? NULL : element, array->bytes.len - ELEMENTS_AT - sizeof(uint32_t), 1);
 }
 
 void leat_pg_bind_text(struct leat_pg_params *params, const char *text)

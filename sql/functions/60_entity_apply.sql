@@ -1,4 +1,4 @@
--- The two doors to leat.settle_entity_intents: a batch from the stream, and what was parked.
+-- The doors to leat.settle_entity_intents: messages from the stream, and what was parked.
 
 -- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
 create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[],
@@ -8,10 +8,27 @@ returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 declare
 	v_where record := leat.stream_positions(p_stream, p_seq, p_at);
-	v_floor bigint := coalesce((select f.position from leat.stream_floors f where f.stream = p_stream), 0);
 begin
-	return query select * from leat.settle_entity_intents(p_stream, v_floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at, p_subject, p_tenant,
-		p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_headers, p_body, p_code, p_message);
+	return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at, p_subject,
+		p_tenant, p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_headers, p_body, p_code, p_message);
+end
+$$;
+
+-- A batch of one.
+create or replace function leat.apply_entity_intent(p_stream text, p_seq bigint, p_at timestamptz, p_subject text, p_tenant uuid, p_role text,
+	p_verb text, p_entity uuid, p_actor text, p_leat_id text, p_reply_to text, p_headers bytea, p_body bytea, p_code text, p_message text,
+	p_reply_bytes bigint default 1048576)
+returns setof leat.settled language plpgsql set search_path = pg_catalog
+as $$
+begin
+	if p_verb = 'merge' and p_code is null and p_reply_to is null
+		and leat.merge_single(p_stream, p_seq, p_at, p_tenant, p_role, p_entity, p_actor, p_leat_id, convert_from(p_body, 'UTF8')::jsonb)
+	then
+		return;
+	end if;
+	return query select * from leat.apply_entity_intents(p_stream, array[p_seq], array[p_at], array[p_subject], array[p_tenant], array[p_role],
+		array[p_verb], array[p_entity], array[p_actor], array[p_leat_id], array[p_reply_to], array[p_headers], array[p_body], array[p_code],
+		array[p_message], p_reply_bytes);
 end
 $$;
 

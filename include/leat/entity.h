@@ -31,6 +31,9 @@ enum leat_outcome {
 	LEAT_OUTCOME_DEFERRED, /* Postgres keeps refusing it, and nobody can tell for how long: give it back */
 };
 
+/* The status of a leat.settled; aborts on a name that sql/ does not use. */
+enum leat_outcome leat_outcome_parse(const char *status);
+
 /* One intent. Texts are borrowed from `msg` unless said otherwise. */
 struct leat_batch_row {
 	struct leat_msg msg;
@@ -50,7 +53,8 @@ struct leat_batch {
 	struct leat_batch_row *rows;
 	size_t count;
 	size_t room;
-	size_t bytes; /* of the messages */
+	size_t bytes;   /* of the messages */
+	size_t targets; /* of the intents; those of a bulk count each */
 	struct leat_buf headers;
 	struct leat_pg_array arrays[14];
 };

@@ -23,7 +23,7 @@
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
-	N(batch, 1000, 1, 5000, "messages", "most intents applied in one transaction")                                                         \
+	N(batch, 1000, 1, 5000, "messages", "intents applied in one transaction; a bulk counts as many as it names")                           \
 	N(batch_bytes, 8388608, 1048576, 268435456, "bytes", "most bytes of messages fetched ahead at once")                                   \
 	N(ack_wait_ms, 10000, 1000, 10000, "ms", "a message not settled or renewed for this long goes to another process")                     \
 	N(max_ack_pending, 50000, 1000, 1000000, "messages", "unsettled messages of a durable, over all processes")                            \

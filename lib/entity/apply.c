@@ -80,7 +80,7 @@ enum leat_kind leat_batch_send(
 	return leat_pg_send(pg, one ? "apply_one" : "apply", &params, err);
 }
 
-static enum leat_outcome parse_outcome(const char *status)
+enum leat_outcome leat_outcome_parse(const char *status)
 {
 	static const struct {
 		const char *name;
@@ -108,7 +108,7 @@ void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const 
 		assert(at < to);
 		struct leat_batch_row *row = &batch->rows[at];
 		const char *reply = leat_pg_text(result, i, 3);
-		row->outcome = parse_outcome(leat_pg_text(result, i, 1));
+		row->outcome = leat_outcome_parse(leat_pg_text(result, i, 1));
 		if (reply != NULL && row->reply == NULL) {
 			row->reply = leat_strdup(reply);
 			row->short_reply = leat_strdup(leat_pg_text(result, i, 4));

@@ -41,7 +41,7 @@ void leat_batch_fini(struct leat_batch *batch)
 
 bool leat_batch_full(const struct leat_batch *batch)
 {
-	return batch->count >= (size_t)batch->params->batch || batch->bytes >= (size_t)batch->params->batch_bytes;
+	return batch->targets >= (size_t)batch->params->batch || batch->bytes >= (size_t)batch->params->batch_bytes;
 }
 
 /* Headers that make a publish fail, or that the dead letter gets anew. */
@@ -132,6 +132,7 @@ void leat_batch_add(struct leat_batch *batch, struct leat_msg *msg)
 	batch->bytes += row->msg.data_bytes;
 	keep_headers(batch, row);
 	decode(batch, row);
+	batch->targets += row->intent.targets != NULL ? row->intent.target_count : 1;
 }
 
 static void free_row(struct leat_batch_row *row)
@@ -179,6 +180,7 @@ void leat_batch_clear(struct leat_batch *batch)
 		free_row(&batch->rows[i]);
 	batch->count = 0;
 	batch->bytes = 0;
+	batch->targets = 0;
 	leat_buf_clear(&batch->headers);
 	if (buffer_bytes(batch) > KEPT_BYTES)
 		free_buffers(batch);

@@ -99,15 +99,10 @@ static size_t take_batch(struct deliveries *deliveries, size_t most, const struc
 	return count;
 }
 
-static void acknowledge(struct deliveries *deliveries, const struct message *const *batch, size_t count, const struct answer *answers)
+static void acknowledge(struct deliveries *deliveries, const struct message *const *batch, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		size_t intent = (size_t)batch[i]->seq - 1;
-		if (answers[i].outcome == LEAT_OUTCOME_DEFERRED)
-			deliver(deliveries, intent);
-		else
-			deliveries->settled[intent] = true;
-	}
+	for (size_t i = 0; i < count; i++)
+		deliveries->settled[batch[i]->seq - 1] = true;
 }
 
 static int64_t ack_floor(const struct deliveries *deliveries)
@@ -138,7 +133,7 @@ static void apply_batch(struct gate *gate, struct deliveries *deliveries, size_t
 	struct leat_error err;
 	size_t count = take_batch(deliveries, most, batch);
 	cr_assert_eq(gate_apply(gate, batch, count, answers, &err), LEAT_OK, "LEAT_SEED=%" PRIu64 ": %s", deliveries->story->seed, err.text);
-	acknowledge(deliveries, batch, count, answers);
+	acknowledge(deliveries, batch, count);
 }
 
 static void decide_some(struct gate *gate, struct deliveries *deliveries)
@@ -264,7 +259,7 @@ static bool apply_batch_beside_others(struct gate *gate, struct deliveries *deli
 	struct answer answers[LONGEST_BATCH];
 	struct leat_error err;
 	pthread_mutex_lock(&deliveries->lock);
-	size_t count = take_batch(deliveries, most, batch);
+	size_t count = take_batch(deliveries, chance_percent(&deliveries->chance, 30) ? 1 : most, batch);
 	deliveries->at_work += count > 0;
 	bool over = count == 0 && deliveries->at_work == 0;
 	pthread_mutex_unlock(&deliveries->lock);
@@ -279,7 +274,7 @@ static bool apply_batch_beside_others(struct gate *gate, struct deliveries *deli
 	pthread_mutex_lock(&deliveries->lock);
 	deliveries->at_work--;
 	if (kind == LEAT_OK)
-		acknowledge(deliveries, batch, count, answers);
+		acknowledge(deliveries, batch, count);
 	else
 		snprintf(deliveries->failure, sizeof deliveries->failure, "applying: %s", err.text);
 	bool failed = deliveries->failure[0] != '\0';

@@ -1,4 +1,4 @@
-/* One call of leat.apply_entity_intents or leat.decide_parked. What it fails by is the caller's to judge. */
+/* One call of leat.apply_entity_intents, leat.apply_entity_intent or leat.decide_parked. What it fails by is the caller's to judge. */
 #include "intents.h"
 
 #include "leat/schema.h"
@@ -30,10 +30,12 @@ static const enum leat_pg_type types[COLUMNS] = {
 	[MESSAGE] = LEAT_PG_TEXT,
 };
 
+#define ANSWER "select ord, status, code, position, reply, short_reply from "
+#define PARAMETERS "('" STREAM "', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+
 static const struct leat_pg_statement statements[] = {
-	{"apply",
-		"select ord, status, code, position, reply, short_reply from leat.apply_entity_intents('" STREAM "', $1, $2, $3, $4, $5, $6, "
-		"$7, $8, $9, $10, $11, $12, $13, $14)"},
+	{"apply", ANSWER "leat.apply_entity_intents" PARAMETERS},
+	{"apply_one", ANSWER "leat.apply_entity_intent" PARAMETERS},
 	{"decide", "select decided, remaining from leat.decide_parked('" STREAM "', $1::integer, $2, $3::integer)"},
 };
 
@@ -92,23 +94,6 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	leat_pg_array_add_text(&arrays[MESSAGE], message->code != NULL ? "as the test says" : NULL);
 }
 
-static enum leat_outcome outcome_named(const char *name)
-{
-	static const char *const names[] = {
-		[LEAT_OUTCOME_APPLIED] = "applied",
-		[LEAT_OUTCOME_DUPLICATE] = "duplicate",
-		[LEAT_OUTCOME_REJECTED] = "rejected",
-		[LEAT_OUTCOME_PARKED] = "parked",
-		[LEAT_OUTCOME_KNOWN] = "known",
-		[LEAT_OUTCOME_DEFERRED] = "deferred",
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(names[i], name) == 0)
-			return (enum leat_outcome)i;
-	cr_assert_fail("unknown status %s", name);
-	return LEAT_OUTCOME_APPLIED;
-}
-
 static char *copy(const char *text)
 {
 	return text != NULL ? leat_strdup(text) : NULL;
@@ -122,7 +107,7 @@ static void read_answers(const struct leat_pg_result *result, size_t count, stru
 	for (size_t row = 0; row < leat_pg_rows(result); row++) {
 		struct answer *answer = &answers[leat_pg_int8(result, row, 0) - 1];
 		const char *code = leat_pg_text(result, row, 2);
-		answer->outcome = outcome_named(leat_pg_text(result, row, 1));
+		answer->outcome = leat_outcome_parse(leat_pg_text(result, row, 1));
 		snprintf(answer->code, sizeof answer->code, "%s", code != NULL ? code : "");
 		answer->position = leat_pg_int8(result, row, 3);
 		answer->reply = copy(leat_pg_text(result, row, 4));
@@ -140,8 +125,8 @@ enum leat_kind gate_apply(
 	for (size_t i = 0; i < count; i++)
 		add_message(gate->arrays, messages[i]);
 	for (size_t i = 0; i < COLUMNS; i++)
-		leat_pg_bind_array(&params, &gate->arrays[i]);
-	if (leat_pg_run(gate->pg, "apply", &params, &result, err) != LEAT_OK)
+		(count == 1 ? leat_pg_bind_only_element : leat_pg_bind_array)(&params, &gate->arrays[i]);
+	if (leat_pg_run(gate->pg, count == 1 ? "apply_one" : "apply", &params, &result, err) != LEAT_OK)
 		return err->kind;
 	read_answers(result, count, answers);
 	return LEAT_OK;

@@ -52,9 +52,9 @@ begin
 end
 $$;
 
--- Batches that create entities of one tenant, or may meet new ones, take turns, from here to their commit: one that created a row while another, which had looked before,
--- waited for its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody waits for a row that is
--- not committed. Tenants share 16 turns, taken in order, so that a batch of many tenants does not fill the lock table.
+-- Batches that create entities of one tenant, or may meet new ones, take turns, from here to their commit: one that created a row while another,
+-- which had looked before, waited for its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody
+-- waits for a row that is not committed. Tenants share 16 turns, taken in order, so that a batch of many tenants does not fill the lock table.
 create or replace function leat.take_turns_creating(p_groups leat.entity_groups, p_tenant uuid[], p_verb text[], p_body bytea[], p_status text[])
 returns void
 language plpgsql set search_path = pg_catalog
@@ -64,6 +64,9 @@ declare
 	v_has_bulk constant boolean := 'bulk' = any (p_verb);
 	v_turn integer;
 begin
+	if not v_has_bulk and array_remove(p_groups.created, null) = '{}' and not false = any (p_groups.plain) then
+		return; -- merges only, which create nothing
+	end if;
 	for v_turn in
 		select distinct abs(hashtext(target.tenant::text) % 16) as turn
 		from (

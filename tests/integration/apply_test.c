@@ -2,44 +2,31 @@
 #include "intents.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
 
 static struct rig rig;
 static struct gate gate;
 
 static void setup(void)
 {
-	rig_open(&rig);
-	install_schema(&rig);
-	gate_open(&gate, &rig);
+	gate_open_with_rig(&gate, &rig);
 }
 
 static void teardown(void)
 {
-	gate_close(&gate);
-	rig_close(&rig);
+	gate_close_with_rig(&gate, &rig);
 }
 
 TestSuite(apply, .init = setup, .fini = teardown);
 
-static void expect_text(const char *expected, char *found)
-{
-	cr_assert_str_eq(found, expected, "expected %s, found %s", expected, found);
-	free(found);
-}
-
 static void expect_content(const char *entity, const char *expected)
 {
-	expect_text(
-		expected, rig_sql_text(&rig, "select content from leat.entities where id = '%s' and tenant_id = '" RIG_TENANT_A "'", entity));
+	rig_sql_expect(&rig, expected, "select content from leat.entities where id = '%s' and tenant_id = '" RIG_TENANT_A "'", entity);
 }
 
 /* What the ledger says of a position: "applied", "rejected not_found", … */
 static void expect_ledger(int64_t position, const char *expected)
 {
-	expect_text(
-		expected, rig_sql_text(&rig, "select concat_ws(' ', outcome, code) from leat.activity where position = %ld", (long)position));
+	rig_sql_expect(&rig, expected, "select concat_ws(' ', outcome, code) from leat.activity where position = %ld", (long)position);
 }
 
 static struct message with_id(struct message message, const char *leat_id)
@@ -55,7 +42,7 @@ Test(apply, a_merge_keeps_what_it_does_not_name)
 	cr_assert_eq(put(&gate, intent(1, "upsert", ENTITY_1, "'content':{'a':1,'b':1},'metadata':{'m':1}")), LEAT_OUTCOME_APPLIED);
 	cr_assert_eq(put(&gate, intent(2, "merge", ENTITY_1, "'content':{'b':2,'c':null}")), LEAT_OUTCOME_APPLIED);
 	expect_content(ENTITY_1, "{\"a\": 1, \"b\": 2, \"c\": null}");
-	expect_text("{\"m\": 1}", rig_sql_text(&rig, "select metadata from leat.entities"));
+	rig_sql_expect(&rig, "{\"m\": 1}", "select metadata from leat.entities");
 }
 
 Test(apply, an_older_write_never_overwrites_a_newer_one)
@@ -84,7 +71,7 @@ Test(apply, a_lower_upsert_that_comes_late_gives_what_it_has)
 	put(&gate, late);
 	cr_assert_eq(put(&gate, early), LEAT_OUTCOME_APPLIED);
 	expect_content(ENTITY_1, "{\"a\": 5, \"b\": 2}");
-	expect_text("later", rig_sql_text(&rig, "select entity_type from leat.entities"));
+	rig_sql_expect(&rig, "later", "select entity_type from leat.entities");
 	cr_assert_eq(put(&gate, intent(3, "merge", ENTITY_1, "'content':{'b':3}")), LEAT_OUTCOME_APPLIED);
 	expect_content(ENTITY_1, "{\"a\": 5, \"b\": 3}");
 }
@@ -95,19 +82,19 @@ Test(apply, a_key_names_the_entity_and_stays)
 	struct message keyed = {.seq = 1, .verb = "upsert", .entity = id, .body = "{\"key\":\"k 1\",\"entity_type\":\"order\"}"};
 	put(&gate, keyed);
 	put(&gate, intent(2, "upsert", id, "'content':{'a':2}"));
-	expect_text("t k 1 2", rig_sql_text(&rig, "select concat_ws(' ', entity_type, key, content ->> 'a') from leat.entities"));
+	rig_sql_expect(&rig, "t k 1 2", "select concat_ws(' ', entity_type, key, content ->> 'a') from leat.entities");
 }
 
 Test(apply, a_delete_hides_all_and_an_upsert_revives_with_only_what_came_after)
 {
 	put(&gate, intent(1, "upsert", ENTITY_1, "'content':{'a':1},'metadata':{'m':1}"));
 	put(&gate, intent(5, "delete", ENTITY_1, ""));
-	expect_text("t {} {}", rig_sql_text(&rig, "select concat_ws(' ', deleted_at is not null, content, metadata) from leat.entities"));
+	rig_sql_expect(&rig, "t {} {}", "select concat_ws(' ', deleted_at is not null, content, metadata) from leat.entities");
 	cr_assert_eq(put(&gate, intent(3, "merge", ENTITY_1, "'content':{'a':3}")), LEAT_OUTCOME_APPLIED, "before the delete it counted");
 	put(&gate, intent(7, "upsert", ENTITY_1, "'content':{'b':7}"));
 	cr_assert_eq(put(&gate, intent(4, "merge", ENTITY_1, "'content':{'c':4}")), LEAT_OUTCOME_APPLIED);
 	expect_content(ENTITY_1, "{\"b\": 7}");
-	expect_text("f {}", rig_sql_text(&rig, "select concat_ws(' ', deleted_at is not null, metadata) from leat.entities"));
+	rig_sql_expect(&rig, "f {}", "select concat_ws(' ', deleted_at is not null, metadata) from leat.entities");
 }
 
 Test(apply, a_hidden_field_comes_to_light_with_the_upsert_that_was_late)
@@ -119,7 +106,7 @@ Test(apply, a_hidden_field_comes_to_light_with_the_upsert_that_was_late)
 	expect_content(ENTITY_1, "{\"c\": 5}");
 	put(&gate, intent(3, "upsert", ENTITY_1, "'content':{'d':3}"));
 	expect_content(ENTITY_1, "{\"b\": 4, \"c\": 5, \"d\": 3}");
-	expect_text("{\"m\": 4}", rig_sql_text(&rig, "select metadata from leat.entities"));
+	rig_sql_expect(&rig, "{\"m\": 4}", "select metadata from leat.entities");
 }
 
 Test(apply, tenants_with_the_same_ids_never_meet)
@@ -146,8 +133,8 @@ Test(apply, a_number_of_100000_digits_arrives_as_it_was_sent)
 	put(&gate, intent(1, "upsert", ENTITY_1, ""));
 	put(&gate, message);
 	put(&gate, intent(3, "unset", ENTITY_1, "'content':['other']"));
-	expect_text(number.data, rig_sql_text(&rig, "select content ->> 'n' from leat.entities"));
-	expect_text("1.50", rig_sql_text(&rig, "select content ->> 'fraction' from leat.entities"));
+	rig_sql_expect(&rig, number.data, "select content ->> 'n' from leat.entities");
+	rig_sql_expect(&rig, "1.50", "select content ->> 'fraction' from leat.entities");
 }
 
 /* ---- what waits ---- */
@@ -176,10 +163,7 @@ Test(apply, what_never_comes_to_exist_is_not_found)
 {
 	struct message verbs[] = {intent(1, "merge", ENTITY_1, "'content':{'a':1}"), intent(2, "unset", ENTITY_1, "'content':['a']"),
 		intent(3, "delete", ENTITY_1, ""), bulk_intent(4, "'" ENTITY_1 "','" ENTITY_2 "'", "'content':{'a':1}")};
-	struct answer answers[4];
-	PUT_ALL(&gate, verbs, answers);
-	for (size_t i = 0; i < 4; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_PARKED);
+	PUT_EXPECT(&gate, verbs, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED);
 	gate_decide_all(&gate, 0, 4);
 	for (int64_t position = 1; position <= 4; position++)
 		expect_ledger(position, "rejected not_found");
@@ -192,10 +176,7 @@ Test(apply, what_comes_after_a_delete_is_deleted)
 	put(&gate, intent(2, "delete", ENTITY_1, ""));
 	struct message verbs[] = {intent(3, "merge", ENTITY_1, "'content':{'a':1}"), intent(4, "unset", ENTITY_1, "'content':['a']"),
 		intent(5, "delete", ENTITY_1, "")};
-	struct answer answers[3];
-	PUT_ALL(&gate, verbs, answers);
-	for (size_t i = 0; i < 3; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_PARKED);
+	PUT_EXPECT(&gate, verbs, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED);
 	gate_decide_all(&gate, 0, 5);
 	for (int64_t position = 3; position <= 5; position++)
 		expect_ledger(position, "rejected deleted");
@@ -229,18 +210,15 @@ Test(apply, a_bulk_waits_for_the_entities_that_are_not_there_and_lists_them_at_l
 	gate_decide_all(&gate, 0, 3);
 	expect_content(ENTITY_1, "{\"a\": 1, \"b\": 3}");
 	expect_content(ENTITY_2, "{\"b\": 3}");
-	expect_text("applied {\"missing\": [\"" ENTITY_3 "\"], \"entities\": 3}",
-		rig_sql_text(&rig, "select concat_ws(' ', outcome, detail) from leat.activity where position = 3"));
+	rig_sql_expect(&rig, "applied {\"missing\": [\"" ENTITY_3 "\"], \"entities\": 3}",
+		"select concat_ws(' ', outcome, detail) from leat.activity where position = 3");
 }
 
 Test(apply, a_bulk_to_all_that_exist_is_applied_at_once)
 {
 	struct message batch[] = {intent(1, "upsert", ENTITY_1, ""), intent(2, "upsert", ENTITY_2, ""),
 		bulk_intent(3, "'" ENTITY_2 "','" ENTITY_1 "'", "'content':{'b':3}"), intent(4, "merge", ENTITY_1, "'content':{'b':4}")};
-	struct answer answers[4];
-	PUT_ALL(&gate, batch, answers);
-	for (size_t i = 0; i < 4; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	expect_content(ENTITY_1, "{\"b\": 4}");
 	expect_content(ENTITY_2, "{\"b\": 3}");
 }
@@ -251,14 +229,11 @@ Test(apply, a_leat_id_counts_once_in_a_batch_and_across)
 {
 	struct message batch[] = {intent(1, "upsert", ENTITY_1, "'content':{'a':1}"),
 		with_id(intent(2, "merge", ENTITY_1, "'content':{'a':2}"), "x"), with_id(intent(3, "merge", ENTITY_1, "'content':{'a':3}"), "x")};
-	struct answer answers[3];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[1].outcome, LEAT_OUTCOME_APPLIED);
-	cr_expect_eq(answers[2].outcome, LEAT_OUTCOME_DUPLICATE);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_DUPLICATE);
 	cr_expect_eq(put(&gate, with_id(intent(4, "delete", ENTITY_1, ""), "x")), LEAT_OUTCOME_DUPLICATE);
 	expect_content(ENTITY_1, "{\"a\": 2}");
-	expect_text("{\"original_position\": 2} {\"original_position\": 2}",
-		rig_sql_text(&rig, "select string_agg(detail::text, ' ') from leat.activity where outcome = 'duplicate'"));
+	rig_sql_expect(&rig, "{\"original_position\": 2} {\"original_position\": 2}",
+		"select string_agg(detail::text, ' ') from leat.activity where outcome = 'duplicate'");
 }
 
 Test(apply, a_leat_id_belongs_to_its_tenant)
@@ -266,10 +241,7 @@ Test(apply, a_leat_id_belongs_to_its_tenant)
 	struct message theirs = with_id(intent(2, "upsert", ENTITY_1, ""), "x");
 	theirs.tenant = RIG_TENANT_B;
 	struct message batch[] = {with_id(intent(1, "upsert", ENTITY_1, ""), "x"), theirs};
-	struct answer answers[2];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_APPLIED);
-	cr_expect_eq(answers[1].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 }
 
 Test(apply, a_rejected_intent_does_not_use_its_leat_id_up)
@@ -284,11 +256,9 @@ Test(apply, a_rejected_intent_does_not_use_its_leat_id_up)
 
 Test(apply, a_duplicate_of_one_that_waits_counts_on_its_own)
 {
-	struct message batch[] = {with_id(intent(1, "merge", ENTITY_1, "'content':{'a':1}"), "x"), with_id(intent(2, "upsert", ENTITY_2, ""), "x")};
-	struct answer answers[2];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_PARKED);
-	cr_expect_eq(answers[1].outcome, LEAT_OUTCOME_APPLIED);
+	struct message batch[] = {
+		with_id(intent(1, "merge", ENTITY_1, "'content':{'a':1}"), "x"), with_id(intent(2, "upsert", ENTITY_2, ""), "x")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED);
 	gate_decide_all(&gate, 0, 2);
 	expect_ledger(1, "duplicate");
 	expect_ledger(2, "applied");
@@ -297,8 +267,7 @@ Test(apply, a_duplicate_of_one_that_waits_counts_on_its_own)
 Test(apply, parked_copies_of_one_leat_id_are_decided_one_after_the_other)
 {
 	struct message batch[] = {intent(1, "upsert", ENTITY_2, ""), with_id(intent(2, "merge", ENTITY_1, "'content':{'a':1}"), "x")};
-	struct answer answers[2];
-	PUT_ALL(&gate, batch, answers);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_PARKED);
 	put(&gate, with_id(intent(3, "merge", ENTITY_3, "'content':{'a':1}"), "x"));
 	gate_decide_all(&gate, 0, 3);
 	expect_ledger(2, "rejected not_found");

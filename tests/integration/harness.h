@@ -81,6 +81,8 @@ void rig_sql(struct rig *rig, const char *format, ...) __attribute__((format(pri
 /* First column of the first row; NULL and no row are 0 and "". The text is the caller's to free(). */
 int64_t rig_sql_int(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *rig_sql_text(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same text must be `expected`. */
+void rig_sql_expect(struct rig *rig, const char *expected, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Asks again until the first column of the first row is `expected` ("t" for true); at the end of the time fails, telling what it was. */
 void rig_sql_wait(struct rig *rig, int seconds, const char *expected, const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -94,6 +94,16 @@ char *rig_sql_text(struct rig *rig, const char *format, ...)
 	return value;
 }
 
+void rig_sql_expect(struct rig *rig, const char *expected, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	char *found = ask(rig, format, args);
+	va_end(args);
+	cr_assert_str_eq(found, expected, "expected %s, found %s: %s", expected, found, format);
+	free(found);
+}
+
 void rig_sql_wait(struct rig *rig, int seconds, const char *expected, const char *format, ...)
 {
 	va_list args;

@@ -65,6 +65,19 @@ void gate_close(struct gate *gate)
 	*gate = (struct gate){0};
 }
 
+void gate_open_with_rig(struct gate *gate, struct rig *rig)
+{
+	rig_open(rig);
+	install_schema(rig);
+	gate_open(gate, rig);
+}
+
+void gate_close_with_rig(struct gate *gate, struct rig *rig)
+{
+	gate_close(gate);
+	rig_close(rig);
+}
+
 static void add_uuid(struct leat_pg_array *array, const char *text)
 {
 	struct leat_uuid uuid;
@@ -178,6 +191,16 @@ void answers_free(struct answer *answers, size_t count)
 		free(answers[i].reply);
 		free(answers[i].short_reply);
 	}
+}
+
+void put_expect(struct gate *gate, const struct message *messages, size_t count, const enum leat_outcome *expected, size_t expected_count)
+{
+	struct answer answers[LONGEST_BATCH];
+	cr_assert_eq(count, expected_count);
+	put_all(gate, messages, count, answers);
+	for (size_t i = 0; i < count; i++)
+		cr_expect_eq(answers[i].outcome, expected[i], "message %zu ended %d, expected %d", i, (int)answers[i].outcome, (int)expected[i]);
+	answers_free(answers, count);
 }
 
 enum leat_outcome put(struct gate *gate, struct message message)

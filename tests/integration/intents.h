@@ -43,6 +43,9 @@ struct gate {
 void install_schema(struct rig *rig);
 void gate_open(struct gate *gate, const struct rig *rig);
 void gate_close(struct gate *gate);
+/* All that most suites need: a rig, the schema, a gate. */
+void gate_open_with_rig(struct gate *gate, struct rig *rig);
+void gate_close_with_rig(struct gate *gate, struct rig *rig);
 
 /* One call, `count` messages in order of sequence, each once. `answers`: one each. */
 enum leat_kind gate_apply(struct gate *gate, const struct message *const *messages, size_t count, struct answer *answers,
@@ -64,6 +67,11 @@ enum leat_outcome put(struct gate *gate, struct message message);
 void put_all(struct gate *gate, const struct message *messages, size_t count, struct answer *answers);
 #define PUT_ALL(gate, messages, answers) put_all(gate, messages, sizeof(messages) / sizeof *(messages), answers)
 void answers_free(struct answer *answers, size_t count);
+/* A batch of which nobody asks for a reply, and how each ended: PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_APPLIED). */
+void put_expect(struct gate *gate, const struct message *messages, size_t count, const enum leat_outcome *expected, size_t expected_count);
+#define PUT_EXPECT(gate, messages, ...)                                                                                                    \
+	put_expect(gate, messages, sizeof(messages) / sizeof *(messages), (const enum leat_outcome[]){__VA_ARGS__},                            \
+		sizeof((const enum leat_outcome[]){__VA_ARGS__}) / sizeof(enum leat_outcome))
 
 struct decided {
 	int64_t decided;

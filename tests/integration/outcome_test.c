@@ -3,7 +3,6 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define REPLY_TO "leat.reply." RIG_TENANT_A ".1"
 
@@ -12,24 +11,15 @@ static struct gate gate;
 
 static void setup(void)
 {
-	rig_open(&rig);
-	install_schema(&rig);
-	gate_open(&gate, &rig);
+	gate_open_with_rig(&gate, &rig);
 }
 
 static void teardown(void)
 {
-	gate_close(&gate);
-	rig_close(&rig);
+	gate_close_with_rig(&gate, &rig);
 }
 
 TestSuite(outcome, .init = setup, .fini = teardown);
-
-static void expect_text(const char *expected, char *found)
-{
-	cr_assert_str_eq(found, expected, "expected %s, found %s", expected, found);
-	free(found);
-}
 
 static struct message asking(struct message message)
 {
@@ -105,10 +95,9 @@ Test(outcome, what_waited_is_answered_when_it_is_decided)
 	put(&gate, asking(intent(1, "merge", ENTITY_1, "'content':{'a':1}")));
 	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.outbox"), 0);
 	gate_decide_all(&gate, 0, 1);
-	expect_text("rejected not_found t",
-		rig_sql_text(&rig,
-			"select concat_ws(' ', reply ->> 'status', reply ->> 'code', short_body = body) from leat.outbox,"
-			" lateral (select convert_from(body, 'UTF8')::jsonb) said (reply) where subject = '" REPLY_TO "'"));
+	rig_sql_expect(&rig, "rejected not_found t",
+		"select concat_ws(' ', reply ->> 'status', reply ->> 'code', short_body = body) from leat.outbox,"
+		" lateral (select convert_from(body, 'UTF8')::jsonb) said (reply) where subject = '" REPLY_TO "'");
 }
 
 /* ---- redelivery ---- */
@@ -130,7 +119,7 @@ Test(outcome, a_redelivery_repeats_the_first_outcome_and_does_nothing)
 	expect_reply(first[0].reply, again[0].reply);
 	expect_reply(first[1].reply, again[1].reply);
 	expect_reply(dead, again[2].reply);
-	expect_text(before, rig_sql_text(&rig, "select concat(xmin, ctid) from leat.entities"));
+	rig_sql_expect(&rig, before, "select concat(xmin, ctid) from leat.entities");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.activity"), 3);
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.audit_log"), 1);
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.outbox"), 2, "one dead letter, one reply");
@@ -156,13 +145,14 @@ Test(outcome, a_dead_letter_has_the_body_the_headers_and_why)
 	message.headers = "Leat-Id: x\r\nX-Other: 1\r\n";
 	put(&gate, message);
 	gate_decide_all(&gate, 0, 7);
-	expect_text("leat.dead." RIG_TENANT_A ".entity.merge", rig_sql_text(&rig, "select subject from leat.outbox"));
-	expect_text(message.body, rig_sql_text(&rig, "select convert_from(body, 'UTF8') from leat.outbox"));
-	expect_text("Leat-Id: x\r\nX-Other: 1\r\nLeat-Error-Code: not_found\r\n"
-				"Leat-Error: entity_id: " ENTITY_1 " does not exist; create it with entity.upsert\r\n"
-				"Leat-Origin-Subject: leat.intent." RIG_TENANT_A ".service.entity.merge\r\nLeat-Origin-Stream: " STREAM
-				"\r\nLeat-Origin-Seq: 7\r\n",
-		rig_sql_text(&rig, "select convert_from(headers, 'UTF8') from leat.outbox"));
+	rig_sql_expect(&rig, "leat.dead." RIG_TENANT_A ".entity.merge", "select subject from leat.outbox");
+	rig_sql_expect(&rig, message.body, "select convert_from(body, 'UTF8') from leat.outbox");
+	rig_sql_expect(&rig,
+		"Leat-Id: x\r\nX-Other: 1\r\nLeat-Error-Code: not_found\r\n"
+		"Leat-Error: entity_id: " ENTITY_1 " does not exist; create it with entity.upsert\r\n"
+		"Leat-Origin-Subject: leat.intent." RIG_TENANT_A ".service.entity.merge\r\nLeat-Origin-Stream: " STREAM
+		"\r\nLeat-Origin-Seq: 7\r\n",
+		"select convert_from(headers, 'UTF8') from leat.outbox");
 }
 
 Test(outcome, what_the_decoder_rejects_is_recorded_and_costs_the_others_nothing)
@@ -180,10 +170,10 @@ Test(outcome, what_the_decoder_rejects_is_recorded_and_costs_the_others_nothing)
 	cr_expect_eq(answers[3].outcome, LEAT_OUTCOME_APPLIED);
 	expect_reply("{\"status\":\"rejected\",\"position\":2,\"code\":\"invalid_json\",\"message\":\"as the test says\"}", answers[1].reply);
 	answers_free(answers, 4);
-	expect_text("applied, rejected invalid_json, rejected invalid_message, applied",
-		rig_sql_text(&rig, "select string_agg(concat_ws(' ', outcome, code), ', ' order by position) from leat.activity"));
-	expect_text("leat.dead." RIG_TENANT_A ".entity.merge, leat.dead.unroutable",
-		rig_sql_text(&rig, "select string_agg(subject, ', ' order by seq) from leat.outbox"));
+	rig_sql_expect(&rig, "applied, rejected invalid_json, rejected invalid_message, applied",
+		"select string_agg(concat_ws(' ', outcome, code), ', ' order by position) from leat.activity");
+	rig_sql_expect(&rig, "leat.dead." RIG_TENANT_A ".entity.merge, leat.dead.unroutable",
+		"select string_agg(subject, ', ' order by seq) from leat.outbox");
 }
 
 Test(outcome, a_rejected_message_with_a_used_leat_id_is_still_rejected)
@@ -204,10 +194,9 @@ Test(outcome, the_ledger_tells_who_did_what_and_when)
 	struct message message = intent(3, "upsert", ENTITY_1, "");
 	message.leat_id = "x";
 	put(&gate, message);
-	expect_text(STREAM " 3 x " RIG_TENANT_A " tests service entity upsert " ENTITY_1 " applied 1700000000.003000",
-		rig_sql_text(&rig,
-			"select concat_ws(' ', stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code,"
-			" extract(epoch from message_at)) from leat.activity"));
+	rig_sql_expect(&rig, STREAM " 3 x " RIG_TENANT_A " tests service entity upsert " ENTITY_1 " applied 1700000000.003000",
+		"select concat_ws(' ', stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code,"
+		" extract(epoch from message_at)) from leat.activity");
 }
 
 /* ---- two hands ---- */
@@ -229,7 +218,7 @@ Test(outcome, what_was_parked_and_applied_at_once_does_not_stay_in_the_way)
 		in_two_hands.body);
 	put(&gate, intent(3, "merge", ENTITY_2, ""));
 	cr_assert_eq(gate_decide_all(&gate, 0, 3), 0);
-	expect_text("applied, applied, rejected", rig_sql_text(&rig, "select string_agg(outcome, ', ' order by position) from leat.activity"));
+	rig_sql_expect(&rig, "applied, applied, rejected", "select string_agg(outcome, ', ' order by position) from leat.activity");
 	cr_assert_eq(
 		rig_sql_int(&rig, "select count(*) from leat.outbox where subject = '" REPLY_TO "'"), 0, "it was answered when it was applied");
 }

@@ -7,8 +7,6 @@
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define EPOCH_1 (INT64_C(1) << 40)
 
@@ -17,32 +15,23 @@ static struct gate gate;
 
 static void setup(void)
 {
-	rig_open(&rig);
-	install_schema(&rig);
-	gate_open(&gate, &rig);
+	gate_open_with_rig(&gate, &rig);
 }
 
 static void teardown(void)
 {
-	gate_close(&gate);
-	rig_close(&rig);
+	gate_close_with_rig(&gate, &rig);
 }
 
 TestSuite(positions, .init = setup, .fini = teardown);
 
-static void expect_text(const char *expected, char *found)
-{
-	cr_assert_str_eq(found, expected, "expected %s, found %s", expected, found);
-	free(found);
-}
-
 /* Milliseconds as in struct message, as SQL. */
 #define AT "timestamptz 'epoch' + (1700000000000 + %" PRId64 ") * interval '1 millisecond'"
 
-/* "<epoch> <newest sequence> <its time>" */
-static char *check_stream(int64_t created_ms)
+/* What leat.check_stream makes of a stream created then: "<epoch> <newest sequence> <its time>". */
+static void expect_check(const char *expected, int64_t created_ms)
 {
-	return rig_sql_text(&rig,
+	rig_sql_expect(&rig, expected,
 		"select concat_ws(' ', epoch, last_seq, (extract(epoch from last_at) * 1000 - 1700000000000)::bigint) from "
 		"leat.check_stream('" STREAM "', " AT ")",
 		created_ms);
@@ -60,12 +49,13 @@ static void expect_epochs(int64_t count)
 
 static void expect_content(const char *expected)
 {
-	expect_text(expected, rig_sql_text(&rig, "select content from leat.entities"));
+	rig_sql_expect(&rig, expected, "select content from leat.entities");
 }
 
-static char *ledger(void)
+/* "<epoch>|<sequence> …", in order of position. */
+static void expect_ledger(const char *expected)
 {
-	return rig_sql_text(&rig,
+	rig_sql_expect(&rig, expected,
 		"select string_agg(concat(position >> 40, '|', position & ((1::bigint << 40) - 1)), ' ' order by position) from leat.activity");
 }
 
@@ -87,26 +77,26 @@ static void put_upsert_and_merges(int64_t last)
 
 Test(positions, a_stream_that_stays_has_one_epoch)
 {
-	expect_text("0", check_stream(0));
-	expect_text("0", check_stream(0));
+	expect_check("0", 0);
+	expect_check("0", 0);
 	put_upsert_and_merges(3);
-	expect_text("0 3 3", check_stream(0));
+	expect_check("0 3 3", 0);
 	expect_epochs(1);
-	expect_text("0|1 0|2 0|3", ledger());
+	expect_ledger("0|1 0|2 0|3");
 }
 
 Test(positions, the_newest_known_message_may_be_one_that_waits)
 {
-	expect_text("0", check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(3);
 	put(&gate, intent(7, "merge", ENTITY_2, ""));
-	expect_text("0 7 7", check_stream(0));
+	expect_check("0 7 7", 0);
 }
 
 Test(positions, messages_may_come_before_the_first_look)
 {
 	put_upsert_and_merges(2);
-	expect_text("0 2 2", check_stream(0));
+	expect_check("0 2 2", 0);
 	expect_epochs(1);
 }
 
@@ -114,30 +104,26 @@ Test(positions, messages_may_come_before_the_first_look)
 
 Test(positions, a_stream_made_again_begins_an_epoch)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(4);
-	expect_text("1", check_stream(1000));
-	expect_text("1", check_stream(1000));
+	expect_check("1", 1000);
+	expect_check("1", 1000);
 	expect_epochs(2);
 	cr_assert_eq(put(&gate, merge_at(2, 1002, "'content':{'a':'new'}")), LEAT_OUTCOME_APPLIED);
 	expect_content("{\"a\": \"new\"}");
-	expect_text("0|1 0|2 0|3 0|4 1|2", ledger());
-	expect_text("1 2 1002", check_stream(1000));
+	expect_ledger("0|1 0|2 0|3 0|4 1|2");
+	expect_check("1 2 1002", 1000);
 }
 
 Test(positions, what_is_still_in_hand_of_the_old_stream_is_known)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(4);
-	free(check_stream(1000));
+	expect_check("1", 1000);
 	struct message batch[] = {
 		intent(3, "merge", ENTITY_1, "'content':{'a':'old'}"), merge_at(4, 1004, "'content':{'a':'new'}"), merge_at(5, 5, "")};
-	struct answer answers[3];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_KNOWN);
-	cr_expect_eq(answers[1].outcome, LEAT_OUTCOME_APPLIED);
-	cr_expect_eq(answers[2].outcome, LEAT_OUTCOME_APPLIED);
-	expect_text("0|1 0|2 0|3 0|4 0|5 1|4", ledger());
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	expect_ledger("0|1 0|2 0|3 0|4 0|5 1|4");
 	expect_content("{\"a\": \"new\"}");
 }
 
@@ -157,10 +143,10 @@ Test(positions, two_that_notice_at_once_open_one_epoch)
 	LEAT_PG_RESULT_SCOPED *second = NULL;
 	struct leat_error err;
 	pthread_t thread;
-	free(check_stream(0));
+	expect_check("0", 0);
 	cr_assert_eq(leat_pg_run_sql(gate.pg, "select pg_backend_pid()", &pid, &err), LEAT_OK, "%s", err.text);
 	rig_sql(&rig, "begin");
-	expect_text("1", check_stream(1000));
+	expect_check("1", 1000);
 	cr_assert_eq(pthread_create(&thread, NULL, notice, &second), 0);
 	rig_sql_wait(&rig, 20, "t", "select cardinality(pg_blocking_pids(%s)) > 0", leat_pg_text(pid, 0, 0));
 	rig_sql(&rig, "commit");
@@ -174,36 +160,32 @@ Test(positions, two_that_notice_at_once_open_one_epoch)
 
 Test(positions, a_stream_that_was_cut_begins_an_epoch_after_the_newest_known)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(8);
 	stream_was_cut(0, 8);
 	stream_was_cut(0, 8);
 	expect_epochs(2);
-	expect_text("1", check_stream(0));
+	expect_check("1", 0);
 	struct message batch[] = {intent(5, "merge", ENTITY_1, "'content':{'a':'old'}"), merge_at(6, 100, "'content':{'a':'new'}"),
 		merge_at(7, 101, "'content':{'b':'new'}"), merge_at(20, 102, "'content':{'c':'new'}")};
-	struct answer answers[4];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_KNOWN);
-	for (size_t i = 1; i < 4; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	expect_content("{\"a\": \"new\", \"b\": \"new\", \"c\": \"new\"}");
-	expect_text("0|1 0|2 0|3 0|4 0|5 0|6 0|7 0|8 1|6 1|7 1|20", ledger());
+	expect_ledger("0|1 0|2 0|3 0|4 0|5 0|6 0|7 0|8 1|6 1|7 1|20");
 }
 
 Test(positions, a_second_cut_begins_a_third_epoch)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(4);
 	stream_was_cut(0, 4);
 	put(&gate, merge_at(3, 100, "'content':{'a':'second'}"));
-	expect_text("1 3 100", check_stream(0));
+	expect_check("1 3 100", 0);
 	stream_was_cut(1, 100);
 	put(&gate, merge_at(3, 200, "'content':{'a':'third'}"));
 	cr_expect_eq(put(&gate, merge_at(3, 100, "'content':{'a':'second'}")), LEAT_OUTCOME_KNOWN);
 	cr_expect_eq(put(&gate, merge_at(3, 3, "'content':{'a':'old'}")), LEAT_OUTCOME_KNOWN);
 	expect_content("{\"a\": \"third\"}");
-	expect_text("0|1 0|2 0|3 0|4 1|3 2|3", ledger());
+	expect_ledger("0|1 0|2 0|3 0|4 1|3 2|3");
 }
 
 /* ---- nobody looked ---- */
@@ -213,17 +195,11 @@ Test(positions, a_sequence_that_comes_again_with_another_message_begins_an_epoch
 	put_upsert_and_merges(6);
 	struct message batch[] = {intent(4, "merge", ENTITY_1, "'content':{'a':'old'}"), merge_at(5, 100, "'content':{'a':'new'}"),
 		merge_at(6, 101, "'content':{'b':'new'}"), merge_at(7, 102, "'content':{'c':'new'}")};
-	struct answer answers[4];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_KNOWN);
-	for (size_t i = 1; i < 4; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	expect_epochs(2);
 	expect_content("{\"a\": \"new\", \"b\": \"new\", \"c\": \"new\"}");
-	expect_text("0|1 0|2 0|3 0|4 0|5 0|6 1|5 1|6 1|7", ledger());
-	PUT_ALL(&gate, batch, answers);
-	for (size_t i = 0; i < 4; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_KNOWN);
+	expect_ledger("0|1 0|2 0|3 0|4 0|5 0|6 1|5 1|6 1|7");
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_KNOWN);
 }
 
 Test(positions, a_parked_message_holds_its_sequence_too)
@@ -233,21 +209,18 @@ Test(positions, a_parked_message_holds_its_sequence_too)
 	put(&gate, waiting);
 	cr_assert_eq(put(&gate, merge_at(6, 100, "'content':{'a':'new'}")), LEAT_OUTCOME_APPLIED);
 	cr_expect_eq(put(&gate, waiting), LEAT_OUTCOME_KNOWN, "it is older than the epoch");
-	expect_text("0|1 0|2 0|3 1|6", ledger());
+	expect_ledger("0|1 0|2 0|3 1|6");
 	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.parked"), 1);
 }
 
 /* The same sequence twice in one batch: unsettled of the old stream, and new. */
 Test(positions, two_messages_of_one_sequence_in_one_batch_are_two)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(4);
 	stream_was_cut(0, 4);
 	struct message batch[] = {merge_at(4, 4, "'content':{'a':'old'}"), merge_at(4, 100, "'content':{'a':'new'}")};
-	struct answer answers[2];
-	PUT_ALL(&gate, batch, answers);
-	cr_expect_eq(answers[0].outcome, LEAT_OUTCOME_KNOWN);
-	cr_expect_eq(answers[1].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_KNOWN, LEAT_OUTCOME_APPLIED);
 	expect_content("{\"a\": \"new\"}");
 }
 
@@ -256,12 +229,9 @@ Test(positions, two_unknown_messages_of_one_sequence_in_one_batch_are_two)
 {
 	put_upsert_and_merges(3);
 	struct message batch[] = {merge_at(4, 4, "'content':{'a':'old'}"), merge_at(4, 100, "'content':{'a':'new'}"), merge_at(5, 101, "")};
-	struct answer answers[3];
-	PUT_ALL(&gate, batch, answers);
-	for (size_t i = 0; i < 3; i++)
-		cr_expect_eq(answers[i].outcome, LEAT_OUTCOME_APPLIED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	expect_content("{\"a\": \"new\"}");
-	expect_text("0|1 0|2 0|3 0|4 1|4 1|5", ledger());
+	expect_ledger("0|1 0|2 0|3 0|4 1|4 1|5");
 }
 
 /* ---- the floor ---- */
@@ -296,7 +266,7 @@ Test(positions, the_floor_that_is_kept_is_below_what_is_parked)
 
 Test(positions, a_sequence_below_the_first_of_an_epoch_belongs_to_the_one_before)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(8);
 	stream_was_cut(0, 8);
 	gate_decide_all(&gate, 1, 5);
@@ -311,12 +281,12 @@ Test(positions, a_sequence_below_the_first_of_an_epoch_belongs_to_the_one_before
 
 Test(positions, what_waits_from_an_old_epoch_is_decided_once_the_floor_is_in_the_next)
 {
-	free(check_stream(0));
+	expect_check("0", 0);
 	put_upsert_and_merges(3);
 	put(&gate, intent(900, "merge", ENTITY_2, ""));
-	free(check_stream(1000));
+	expect_check("1", 1000);
 	put(&gate, merge_at(1, 1001, ""));
 	cr_assert_eq(gate_decide_all(&gate, 1, 0), 1);
 	cr_assert_eq(gate_decide_all(&gate, 1, 1), 0);
-	expect_text("rejected not_found", rig_sql_text(&rig, "select concat_ws(' ', outcome, code) from leat.activity where position = 900"));
+	rig_sql_expect(&rig, "rejected not_found", "select concat_ws(' ', outcome, code) from leat.activity where position = 900");
 }

@@ -17,36 +17,26 @@ static struct gate gate;
 
 static void setup(void)
 {
-	rig_open(&rig);
-	install_schema(&rig);
-	gate_open(&gate, &rig);
+	gate_open_with_rig(&gate, &rig);
 }
 
 static void teardown(void)
 {
-	gate_close(&gate);
-	rig_close(&rig);
+	gate_close_with_rig(&gate, &rig);
 }
 
 TestSuite(single, .init = setup, .fini = teardown);
 
-static void expect_text(const char *expected, char *found)
-{
-	cr_assert_str_eq(found, expected, "expected %s, found %s", expected, found);
-	free(found);
-}
-
 static void expect_content(const char *entity, const char *expected)
 {
-	expect_text(expected, rig_sql_text(&rig, "select content from leat.entities where id = '%s'", entity));
+	rig_sql_expect(&rig, expected, "select content from leat.entities where id = '%s'", entity);
 }
 
 static void expect_ledger(const char *expected)
 {
-	expect_text(expected,
-		rig_sql_text(&rig,
-			"select string_agg(concat_ws(' ', position >> 40, position & ((1::bigint << 40) - 1), outcome, code), ', ' order by position)"
-			" from leat.activity"));
+	rig_sql_expect(&rig, expected,
+		"select string_agg(concat_ws(' ', position >> 40, position & ((1::bigint << 40) - 1), outcome, code), ', ' order by position)"
+		" from leat.activity");
 }
 
 static struct message with_id(struct message message, const char *leat_id)
@@ -63,10 +53,10 @@ static struct message at(int64_t at_ms, struct message message)
 
 /* ---- is it taken? ---- */
 
-/* What leat.merge_single itself says of the message, "t" or "f". */
-static char *ask_short_way(struct message message)
+/* What leat.merge_single itself says of the message: "t" or "f". */
+static void expect_short_way(const char *expected, struct message message)
 {
-	return rig_sql_text(&rig,
+	rig_sql_expect(&rig, expected,
 		"select leat.merge_single('" STREAM "', %" PRId64 ", timestamptz 'epoch' + (1700000000000 + %" PRId64
 		") * interval '1 millisecond', '%s', 'service', '%s', 'tests', nullif('%s', ''), '%s')",
 		message.seq, message.at_ms != 0 ? message.at_ms : message.seq, message.tenant != NULL ? message.tenant : RIG_TENANT_A,
@@ -76,7 +66,7 @@ static char *ask_short_way(struct message message)
 static void expect_taken(struct message message)
 {
 	rig_sql(&rig, "begin");
-	expect_text("t", ask_short_way(message));
+	expect_short_way("t", message);
 	rig_sql(&rig, "rollback");
 }
 
@@ -89,13 +79,21 @@ static void expect_sound_leat_ids(void)
 		0);
 }
 
+/* Takes what load_snapshot said before. */
+static void expect_unchanged(char *before)
+{
+	char *after = load_snapshot(&rig);
+	cr_assert_str_eq(after, before, "before %s, after %s", before, after);
+	free(after);
+	free(before);
+}
+
 /* The attempt, alone and committed, leaves nothing; then the message comes in by the door, and ends so. */
 static void expect_declined(struct message message, enum leat_outcome expected)
 {
 	char *before = load_snapshot(&rig);
-	expect_text("f", ask_short_way(message));
-	expect_text(before, load_snapshot(&rig));
-	free(before);
+	expect_short_way("f", message);
+	expect_unchanged(before);
 	enum leat_outcome found = put(&gate, message);
 	cr_assert_eq(found, expected, "outcome %d", found);
 	expect_sound_leat_ids();
@@ -156,10 +154,9 @@ Test(single, the_ledger_keeps_who_and_when)
 	struct message merge = with_id(intent(3, "merge", ENTITY_1, "'content':{'a':3}"), "x");
 	expect_taken(merge);
 	cr_assert_eq(put(&gate, merge), LEAT_OUTCOME_APPLIED);
-	expect_text(STREAM " 3 x " RIG_TENANT_A " tests service entity merge " ENTITY_1 " applied 1700000000.003000",
-		rig_sql_text(&rig,
-			"select concat_ws(' ', stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code, detail,"
-			" extract(epoch from message_at)) from leat.activity where position = 3"));
+	rig_sql_expect(&rig, STREAM " 3 x " RIG_TENANT_A " tests service entity merge " ENTITY_1 " applied 1700000000.003000",
+		"select concat_ws(' ', stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code, detail,"
+		" extract(epoch from message_at)) from leat.activity where position = 3");
 }
 
 Test(single, a_merge_is_audited_once_with_both_images_and_moves_updated_at)
@@ -169,15 +166,13 @@ Test(single, a_merge_is_audited_once_with_both_images_and_moves_updated_at)
 	struct message merge = intent(2, "merge", ENTITY_1, "'content':{'a':2}");
 	expect_taken(merge);
 	put(&gate, merge);
-	expect_text("1 2 {\"a\": 1} {\"m\": 1} -> {\"a\": 2} {\"m\": 1}",
-		rig_sql_text(&rig,
-			"select concat_ws(' ', count(*) over (), position, (old).content, (old).metadata, '->', (new).content, (new).metadata)"
-			" from leat.audit_log where operation = 'update'"));
-	expect_text("t t t",
-		rig_sql_text(&rig,
-			"select concat_ws(' ', e.updated_at > '%s', (l.old).updated_at = '%s', (l.new).updated_at = e.updated_at)"
-			" from leat.entities e, leat.audit_log l where l.operation = 'update'",
-			before, before));
+	rig_sql_expect(&rig, "1 2 {\"a\": 1} {\"m\": 1} -> {\"a\": 2} {\"m\": 1}",
+		"select concat_ws(' ', count(*) over (), position, (old).content, (old).metadata, '->', (new).content, (new).metadata)"
+		" from leat.audit_log where operation = 'update'");
+	rig_sql_expect(&rig, "t t t",
+		"select concat_ws(' ', e.updated_at > '%s', (l.old).updated_at = '%s', (l.new).updated_at = e.updated_at)"
+		" from leat.entities e, leat.audit_log l where l.operation = 'update'",
+		before, before);
 	free(before);
 }
 
@@ -187,7 +182,7 @@ Test(single, a_merge_that_changes_nothing_visible_is_settled_and_not_audited)
 	struct message merge = intent(2, "merge", ENTITY_1, "'content':{'a':1}");
 	expect_taken(merge);
 	cr_assert_eq(put(&gate, merge), LEAT_OUTCOME_APPLIED);
-	expect_text("2 2", rig_sql_text(&rig, "select concat_ws(' ', last_position, content_positions -> 'a') from leat.entities"));
+	rig_sql_expect(&rig, "2 2", "select concat_ws(' ', last_position, content_positions -> 'a') from leat.entities");
 	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.audit_log"), 1, "the insert, and nothing else");
 }
 
@@ -266,7 +261,7 @@ Test(single, a_leat_id_that_is_used_up_makes_a_duplicate)
 	put(&gate, with_id(intent(1, "upsert", ENTITY_1, "'content':{'a':1}"), "x"));
 	expect_declined(with_id(intent(2, "merge", ENTITY_1, "'content':{'a':2}"), "x"), LEAT_OUTCOME_DUPLICATE);
 	expect_ledger("0 1 applied, 0 2 duplicate");
-	expect_text("{\"original_position\": 1}", rig_sql_text(&rig, "select detail from leat.activity where position = 2"));
+	rig_sql_expect(&rig, "{\"original_position\": 1}", "select detail from leat.activity where position = 2");
 	expect_content(ENTITY_1, "{\"a\": 1}");
 }
 
@@ -280,8 +275,7 @@ Test(single, a_settled_message_changes_nothing)
 		put(&gate, merge);
 		char *before = load_snapshot(&rig);
 		expect_declined(merge, LEAT_OUTCOME_KNOWN);
-		expect_text(before, load_snapshot(&rig));
-		free(before);
+		expect_unchanged(before);
 	}
 }
 
@@ -291,7 +285,7 @@ Test(single, a_message_settled_as_a_duplicate_stays_one)
 	put(&gate, with_id(intent(1, "upsert", ENTITY_1, "'content':{'a':1}"), "x"));
 	put(&gate, second);
 	rig_sql(&rig, "delete from leat.message_ids"); /* as pruning may */
-	expect_text("f", ask_short_way(second));
+	expect_short_way("f", second);
 	cr_assert_eq(put(&gate, second), LEAT_OUTCOME_KNOWN);
 	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.message_ids"), 0);
 	expect_content(ENTITY_1, "{\"a\": 1}");
@@ -305,8 +299,7 @@ Test(single, a_message_that_waits_keeps_waiting)
 	put(&gate, intent(2, "upsert", ENTITY_1, "")); /* it could be applied now, and is decided where it waits */
 	char *before = load_snapshot(&rig);
 	expect_declined(waiting, LEAT_OUTCOME_KNOWN);
-	expect_text(before, load_snapshot(&rig));
-	free(before);
+	expect_unchanged(before);
 	cr_assert_eq(gate_decide_all(&gate, 0, 3), 0);
 	expect_ledger("0 1 applied, 0 2 applied, 0 3 applied");
 }
@@ -352,11 +345,11 @@ Test(single, the_first_message_of_an_epoch_is_noted)
 {
 	put(&gate, intent(1, "upsert", ENTITY_1, ""));
 	rig_sql(&rig, "select leat.stream_was_cut('" STREAM "', 0, timestamptz 'epoch' + 1700000000050 * interval '1 millisecond')");
-	expect_text("0 0, 1", rig_sql_text(&rig, EPOCHS));
+	rig_sql_expect(&rig, "0 0, 1", EPOCHS);
 	expect_declined(with_id(at(100, intent(7, "merge", ENTITY_1, "'content':{'a':7}")), "x"), LEAT_OUTCOME_APPLIED);
-	expect_text("0 0, 1 7", rig_sql_text(&rig, EPOCHS));
+	rig_sql_expect(&rig, "0 0, 1 7", EPOCHS);
 	expect_declined(at(101, intent(5, "merge", ENTITY_1, "'content':{'a':5,'b':5}")), LEAT_OUTCOME_APPLIED);
-	expect_text("0 0, 1 5", rig_sql_text(&rig, EPOCHS));
+	rig_sql_expect(&rig, "0 0, 1 5", EPOCHS);
 	expect_content(ENTITY_1, "{\"a\": 7, \"b\": 5}");
 	expect_taken(at(102, intent(8, "merge", ENTITY_1, "'content':{'a':8}")));
 }

@@ -5,11 +5,8 @@
 #include "load.h"
 
 #include <criterion/criterion.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define ENTITIES 50
 #define CUT 100 /* messages */
@@ -31,29 +28,12 @@ TestSuite(epoch, .init = setup, .fini = teardown);
 
 static const char *const impatient[] = {"--ack-wait-ms", "1000", "--idle-heartbeat-ms", "500", "--retry-limit-ms", "500", NULL};
 
-/* `count` merges, each into the next entity; the field bears the name given, the Leat-Ids begin with it. */
-static void store_merges(const char *field, size_t count)
-{
-	struct load load = {0};
-	for (size_t i = 0; i < count; i++) {
-		char id[37];
-		char header[64];
-		load_entity(id, i % ENTITIES);
-		snprintf(header, sizeof header, "Leat-Id: %s-%zu\r\n", field, i);
-		load_add_intent(&load, RIG_TENANT_A, "entity.merge", header, "{\"entity_id\":\"%s\",\"content\":{\"%s\":%zu}}", id, field, i);
-	}
-	load_store(&rig, &load);
-	load_free(&load);
-}
-
-/* Every entity has the last value that store_merges(field, count) gave it. */
+/* Every entity has the last value that load_store_merges gave it. */
 static void expect_merged(const char *field, size_t count)
 {
-	char *wrong = rig_sql_text(&rig,
+	rig_sql_expect(&rig, "",
 		"select id || ': ' || content from leat.entities"
 		" where (content ->> '%s')::int is distinct from ('x' || right(id::text, 8))::bit(32)::int + %zu limit 1", field, count - ENTITIES);
-	cr_assert_str_empty(wrong, "%s: %s", field, wrong);
-	free(wrong);
 }
 
 static void expect_all_applied(void)
@@ -64,19 +44,9 @@ static void expect_all_applied(void)
 
 /* ---- deleted and made again ---- */
 
-static bool stream_gone(void *unused)
-{
-	(void)unused;
-	struct leat_stream_state state;
-	struct leat_error err;
-	return leat_stream_get_state(rig_bus(&rig), "LEAT_ENTITY", &state, &err) == LEAT_PERMANENT && err.code == LEAT_CODE_NOT_FOUND;
-}
-
 static void make_stream_again(void)
 {
-	struct leat_error err;
-	cr_assert_eq(leat_bus_publish(rig_bus(&rig), "$JS.API.STREAM.DELETE.LEAT_ENTITY", NULL, "", 0, &err), LEAT_OK, "%s", err.text);
-	cr_assert(rig_wait_until(stream_gone, NULL, 30));
+	rig_delete_stream(&rig, "LEAT_ENTITY");
 	rig_migrate(&rig);
 }
 
@@ -86,10 +56,10 @@ static void recreate_with(size_t consumers)
 	for (size_t i = 0; i < consumers; i++)
 		load_start_consumer(&rig, names[i], impatient);
 	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
-	store_merges("before", 200);
+	load_store_merges(&rig, "before", 200, ENTITIES);
 	load_wait_settled(&rig, ENTITIES + 200, 60);
 	make_stream_again();
-	store_merges("after", 300);
+	load_store_merges(&rig, "after", 300, ENTITIES);
 	load_wait_settled(&rig, ENTITIES + 200 + 300, 60);
 	expect_all_applied();
 	expect_merged("before", 200);
@@ -111,11 +81,11 @@ Test(epoch, a_stream_made_again_while_no_consumer_runs_begins_a_new_epoch)
 {
 	struct leat_child *first = load_start_consumer(&rig, "first", impatient);
 	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
-	store_merges("before", 200);
+	load_store_merges(&rig, "before", 200, ENTITIES);
 	load_wait_settled(&rig, ENTITIES + 200, 60);
 	load_stop_consumer(first);
 	make_stream_again();
-	store_merges("after", 300);
+	load_store_merges(&rig, "after", 300, ENTITIES);
 	load_start_consumer(&rig, "first", impatient);
 	load_wait_settled(&rig, ENTITIES + 200 + 300, 60);
 	expect_all_applied();
@@ -167,14 +137,14 @@ static void cut_with(size_t consumers, bool stopped, enum part part, size_t afte
 	for (size_t i = 0; i < consumers; i++)
 		children[i] = load_start_consumer(&rig, names[i], impatient);
 	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
-	store_merges("before", 200);
+	load_store_merges(&rig, "before", 200, ENTITIES);
 	load_wait_settled(&rig, ENTITIES + 200, 60);
 
 	leat_server_stop(&rig.nats);
 	copy(folder, kept);
 	restart_nats();
 	cr_assert(rig_wait_until(connected, NULL, 30));
-	store_merges("lost", CUT);
+	load_store_merges(&rig, "lost", CUT, ENTITIES);
 	load_wait_settled(&rig, ENTITIES + 200 + CUT, 60);
 	for (size_t i = 0; i < consumers && stopped; i++)
 		load_stop_consumer(children[i]);
@@ -186,7 +156,7 @@ static void cut_with(size_t consumers, bool stopped, enum part part, size_t afte
 	copy(kept, folder);
 	restart_nats();
 	cr_assert(rig_wait_until(connected, NULL, 30));
-	store_merges("after", after);
+	load_store_merges(&rig, "after", after, ENTITIES);
 	for (size_t i = 0; i < consumers && stopped; i++)
 		load_start_consumer(&rig, names[i], impatient);
 	load_wait_settled(&rig, (int64_t)(ENTITIES + 200 + CUT + after), 60);

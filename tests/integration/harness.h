@@ -94,6 +94,8 @@ struct leat_bus *rig_bus(struct rig *rig);
 uint64_t rig_publish(struct rig *rig, const char *subject, const char *headers, const char *body);
 /* The same for an intent of the role `service`: rig_intent(&rig, RIG_TENANT_A, "entity.upsert", "Leat-Id: 1\r\n", "{...}"). */
 uint64_t rig_intent(struct rig *rig, const char *tenant, const char *noun_verb, const char *headers, const char *body);
+/* Asks for a stream to be deleted, and waits until it is. */
+void rig_delete_stream(struct rig *rig, const char *stream);
 #define RIG_TENANT_A "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 #define RIG_TENANT_B "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 

@@ -52,14 +52,20 @@ static char *first_value(const PGresult *result)
 	return leat_strdup(PQntuples(result) > 0 && PQnfields(result) > 0 ? PQgetvalue(result, 0, 0) : "");
 }
 
-static char *ask(struct rig *rig, const char *format, va_list args)
+static char *answer(struct rig *rig, const char *sql)
 {
-	char *sql = print(format, args);
 	char *error = NULL;
 	PGresult *result = query(rig, sql, &error);
 	cr_assert_not_null(result, "%s\n%s", sql, error);
 	char *value = first_value(result);
 	PQclear(result);
+	return value;
+}
+
+static char *ask(struct rig *rig, const char *format, va_list args)
+{
+	char *sql = print(format, args);
+	char *value = answer(rig, sql);
 	free(sql);
 	return value;
 }
@@ -98,10 +104,12 @@ void rig_sql_expect(struct rig *rig, const char *expected, const char *format, .
 {
 	va_list args;
 	va_start(args, format);
-	char *found = ask(rig, format, args);
+	char *sql = print(format, args);
 	va_end(args);
-	cr_assert_str_eq(found, expected, "expected %s, found %s: %s", expected, found, format);
+	char *found = answer(rig, sql);
+	cr_assert_str_eq(found, expected, "expected %s, found %s\n%s", expected, found, sql);
 	free(found);
+	free(sql);
 }
 
 void rig_sql_wait(struct rig *rig, int seconds, const char *expected, const char *format, ...)

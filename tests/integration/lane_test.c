@@ -213,20 +213,6 @@ Test(lane, sigkill_between_commit_and_ack_applies_once_and_repeats_the_outcome)
 
 /* ---- deleted underneath ---- */
 
-static void call_api(const char *subject)
-{
-	struct leat_error err;
-	cr_assert_eq(leat_bus_publish(rig_bus(&rig), subject, NULL, "", 0, &err), LEAT_OK, "%s", err.text);
-}
-
-static bool stream_gone(void *unused)
-{
-	(void)unused;
-	struct leat_stream_state state;
-	struct leat_error err;
-	return leat_stream_get_state(rig_bus(&rig), "LEAT_ENTITY", &state, &err) == LEAT_PERMANENT && err.code == LEAT_CODE_NOT_FOUND;
-}
-
 static int status(char **output)
 {
 	int code = rig_run(&rig, "status", 30, RIG_ARGS("status", "--json"));
@@ -236,8 +222,10 @@ static int status(char **output)
 
 Test(lane, a_durable_deleted_underneath_is_made_again)
 {
+	struct leat_error err;
 	start_first(impatient);
-	call_api("$JS.API.CONSUMER.DELETE.LEAT_ENTITY.leat-entity");
+	cr_assert_eq(
+		leat_bus_publish(rig_bus(&rig), "$JS.API.CONSUMER.DELETE.LEAT_ENTITY.leat-entity", NULL, "", 0, &err), LEAT_OK, "%s", err.text);
 	rig_sql_wait(&rig, 60, "t", "select (lanes #>> '{entity,reconnects}')::int > 0 and lanes #>> '{entity,state}' = 'working' from leat.processes");
 	store_merges();
 	expect_each_merge_once();
@@ -249,8 +237,7 @@ Test(lane, a_durable_deleted_underneath_is_made_again)
 Test(lane, a_stream_deleted_underneath_is_told_and_waited_for)
 {
 	start_first(impatient);
-	call_api("$JS.API.STREAM.DELETE.LEAT_ENTITY");
-	cr_assert(rig_wait_until(stream_gone, NULL, 30));
+	rig_delete_stream(&rig, "LEAT_ENTITY");
 	rig_sql_wait(&rig, 60, "waiting for the stream (run leat migrate)", "select lanes #>> '{entity,state}' from leat.processes");
 	char *output;
 	cr_assert_eq(status(&output), 1, "%s", output);

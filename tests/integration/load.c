@@ -89,6 +89,20 @@ void load_store_entities(struct rig *rig, const char *tenant, size_t count)
 	load_free(&load);
 }
 
+void load_store_merges(struct rig *rig, const char *field, size_t count, size_t entities)
+{
+	struct load load = {0};
+	for (size_t i = 0; i < count; i++) {
+		char id[37];
+		char header[64];
+		load_entity(id, i % entities);
+		snprintf(header, sizeof header, "Leat-Id: %s-%zu\r\n", field, i);
+		load_add_intent(&load, RIG_TENANT_A, "entity.merge", header, "{\"entity_id\":\"%s\",\"content\":{\"%s\":%zu}}", id, field, i);
+	}
+	load_store(rig, &load);
+	load_free(&load);
+}
+
 /* ---- consuming ---- */
 
 struct leat_child *load_start_consumer(struct rig *rig, const char *name, const char *const *more)

@@ -30,6 +30,8 @@ void load_free(struct load *load);
 /* `count` entities of the tenant, by upsert, in the stream. load_entity(out, 7) is the id of the eighth. */
 void load_store_entities(struct rig *rig, const char *tenant, size_t count);
 void load_entity(char out[37], size_t number);
+/* `count` merges, each into the next of so many entities; the field bears the name given, the Leat-Ids begin with it. */
+void load_store_merges(struct rig *rig, const char *field, size_t count, size_t entities);
 
 /* ---- consuming ---- */
 

@@ -10,8 +10,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
 #define ENTITIES 100
 #define MERGES 1000       /* each time */
@@ -33,20 +31,6 @@ static void teardown(void)
 TestSuite(outage, .init = setup, .fini = teardown);
 
 static const char *const settings[] = {"--retry-limit-ms", "1000", "--idle-heartbeat-ms", "500", "--batch", "100", NULL};
-
-static void store_merges(const char *field)
-{
-	struct load load = {0};
-	for (size_t i = 0; i < MERGES; i++) {
-		char id[37];
-		char header[64];
-		load_entity(id, i % ENTITIES);
-		snprintf(header, sizeof header, "Leat-Id: %s-%zu\r\n", field, i);
-		load_add_intent(&load, RIG_TENANT_A, "entity.merge", header, "{\"entity_id\":\"%s\",\"content\":{\"%s\":%zu}}", id, field, i);
-	}
-	load_store(&rig, &load);
-	load_free(&load);
-}
 
 static void expect_merged(const char *field)
 {
@@ -98,18 +82,18 @@ static void outage(struct leat_server *server, void (*leave)(struct leat_server 
 	struct leat_child *consumer = load_start_consumer(&rig, "consumer", settings);
 	load_store_entities(&rig, RIG_TENANT_A, ENTITIES);
 	load_wait_settled(&rig, ENTITIES, 60);
-	store_merges("before");
+	load_store_merges(&rig, "before", MERGES, ENTITIES);
 	rig_sql_wait(&rig, 60, "t", "select count(*) > %d from leat.activity", ENTITIES);
 	leave(server);
 	if (!of_nats)
-		store_merges("during");
+		load_store_merges(&rig, "during", MERGES, ENTITIES);
 	int64_t percent = cpu_percent_for(consumer->pid, rig_size(5000, 60000));
 	come_back(server);
 	cr_assert(rig_wait_until(connected, NULL, 60));
 	rig_sql_wait(&rig, 60, "1", "select 1");
 	if (of_nats)
-		store_merges("during");
-	store_merges("after");
+		load_store_merges(&rig, "during", MERGES, ENTITIES);
+	load_store_merges(&rig, "after", MERGES, ENTITIES);
 
 	load_wait_settled(&rig, ENTITIES + 3 * MERGES, 120);
 	expect_merged("before");

@@ -5,7 +5,6 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static struct rig rig;
 
@@ -43,6 +42,17 @@ static int64_t store_story(uint64_t seed, size_t count)
 	return stored;
 }
 
+/* A consumer, a story, and all of it settled; returns how many messages it has, and how many of them are dead letters. */
+static int64_t consume_story(size_t count, int64_t *dead)
+{
+	load_start_consumer(&rig, "first", RIG_ARGS("--process-heartbeat-ms", "1000"));
+	int64_t stored = store_story(rig_seed(), count);
+	load_wait_settled(&rig, stored, 90);
+	*dead = rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected'");
+	load_wait_dead(&rig, *dead, 30);
+	return stored;
+}
+
 static void expect_untouched(const char *before, int64_t dead)
 {
 	char *after = load_snapshot(&rig);
@@ -59,11 +69,8 @@ static void wait_until_consumed(const char *group, int64_t messages)
 
 Test(reapply, another_queue_group_changes_nothing)
 {
-	load_start_consumer(&rig, "first", RIG_ARGS("--process-heartbeat-ms", "1000"));
-	int64_t stored = store_story(rig_seed(), (size_t)rig_size(2000, 20000));
-	load_wait_settled(&rig, stored, 90);
-	int64_t dead = rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected'");
-	load_wait_dead(&rig, dead, 30);
+	int64_t dead;
+	int64_t stored = consume_story((size_t)rig_size(2000, 20000), &dead);
 	char *before = load_snapshot(&rig);
 
 	load_start_consumer(&rig, "other", RIG_ARGS("--queue-group", "other", "--process-heartbeat-ms", "1000"));
@@ -75,11 +82,8 @@ Test(reapply, another_queue_group_changes_nothing)
 /* Cut into other batches than the first time, and looked at while it goes on. */
 Test(reapply, small_batches_change_nothing)
 {
-	load_start_consumer(&rig, "first", RIG_ARGS("--process-heartbeat-ms", "1000"));
-	int64_t stored = store_story(rig_seed(), (size_t)rig_size(1000, 10000));
-	load_wait_settled(&rig, stored, 90);
-	int64_t dead = rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected'");
-	load_wait_dead(&rig, dead, 30);
+	int64_t dead;
+	int64_t stored = consume_story((size_t)rig_size(1000, 10000), &dead);
 	char *before = load_snapshot(&rig);
 
 	load_start_consumer(&rig, "small", RIG_ARGS("--queue-group", "small", "--batch", "7", "--process-heartbeat-ms", "1000"));

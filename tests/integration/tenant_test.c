@@ -2,9 +2,8 @@
 #include "load.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define ENTITY "eeeeeeee-0000-4000-8000-000000000001"
 
@@ -27,16 +26,12 @@ TestSuite(tenant, .init = setup, .fini = teardown);
 /* content and metadata of the tenant's ENTITY, "" when there is none. */
 static void expect_entity(const char *tenant, const char *expected)
 {
-	char *found = rig_sql_text(&rig, "select content || metadata from leat.entities where tenant_id = '%s' and id = '" ENTITY "'", tenant);
-	cr_assert_str_eq(found, expected, "of %s: %s", tenant, found);
-	free(found);
+	rig_sql_expect(&rig, expected, "select content || metadata from leat.entities where tenant_id = '%s' and id = '" ENTITY "'", tenant);
 }
 
 static void expect_outcome(uint64_t seq, const char *expected)
 {
-	char *found = rig_sql_text(&rig, "select concat_ws(' ', outcome, code) from leat.activity where position = %llu", (unsigned long long)seq);
-	cr_assert_str_eq(found, expected, "message %llu: %s", (unsigned long long)seq, found);
-	free(found);
+	rig_sql_expect(&rig, expected, "select concat_ws(' ', outcome, code) from leat.activity where position = %" PRIu64, seq);
 }
 
 Test(tenant, the_same_id_in_two_tenants_is_two_entities)

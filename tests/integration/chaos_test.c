@@ -19,7 +19,7 @@
 
 #define PUBLISHERS 3
 #define CONSUMERS 4
-#define ENTITIES 64 /* per tenant */
+#define ENTITIES 67 /* per tenant: 201 */
 #define SLICE 50    /* stored at once by one publisher */
 #define NUMBER_HEADER "Test-Number"
 

@@ -75,8 +75,8 @@ static struct leat_uuid entity_id(const struct leat_uuid *tenant, size_t entity)
 static void add_bulk(struct told *told, struct leat_buf *body, struct chance *chance, size_t entities)
 {
 	size_t count = 1 + chance_of(chance, entities < STORY_TARGETS ? entities : STORY_TARGETS);
-	size_t order[64];
-	cr_assert_leq(entities, sizeof order / sizeof *order);
+	size_t order[STORY_ENTITIES];
+	cr_assert_leq(entities, STORY_ENTITIES);
 	for (size_t i = 0; i < entities; i++)
 		order[i] = i;
 	chance_shuffle(chance, order, entities);

@@ -43,7 +43,9 @@ struct story {
 	size_t count;
 };
 
-/* `entities` per tenant. Free it. */
+#define STORY_ENTITIES 67
+
+/* `entities` per tenant, at most STORY_ENTITIES. Free it. */
 void story_tell(struct story *story, uint64_t seed, size_t count, size_t entities);
 void story_free(struct story *story);
 

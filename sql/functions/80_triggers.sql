@@ -15,18 +15,17 @@ for each row when (new.updated_at is not distinct from old.updated_at) execute f
 
 -- Statement-level, one insert for all rows. A change that nobody can see (a position that moved) is not recorded.
 -- A full join, which no plan can make a nested loop of, whatever the lanes have switched off; a row whose key changed has one side only.
--- Rows go straight into the part that takes what no other part has: finding it from the parent costs more than the insert of one row.
 create or replace function leat.audit_entities() returns trigger
 language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
 	if tg_op = 'INSERT' then
-		insert into leat.audit_log_default (tenant_id, entity_id, operation, position, db_user, new)
+		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, new)
 		select n.tenant_id, n.id, 'insert', nullif(n.last_position, 0), session_user,
 			row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image
 		from new_rows n;
 	elsif tg_op = 'UPDATE' then
-		insert into leat.audit_log_default (tenant_id, entity_id, operation, position, db_user, old, new)
+		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, old, new)
 		select coalesce(n.tenant_id, o.tenant_id), coalesce(n.id, o.id), 'update',
 			case when n.last_position > o.last_position then n.last_position end, session_user,
 			row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image,
@@ -35,7 +34,7 @@ begin
 		where n.content is distinct from o.content or n.metadata is distinct from o.metadata or n.entity_type is distinct from o.entity_type
 			or n.key is distinct from o.key or n.deleted_at is distinct from o.deleted_at or n.locked_fields is distinct from o.locked_fields;
 	else
-		insert into leat.audit_log_default (tenant_id, entity_id, operation, db_user, old)
+		insert into leat.audit_log (tenant_id, entity_id, operation, db_user, old)
 		select o.tenant_id, o.id, 'delete', session_user,
 			row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image
 		from old_rows o;

@@ -1,13 +1,15 @@
--- What `leat status` shows of the database. What waits is counted up to p_limit, so that asking costs little when much does; entities and
--- activity are the planner's estimates. p_alive_ms: a process not seen for longer counts as gone.
+-- What `leat status` shows of the database. Rows are counted up to p_limit, so that asking costs little when there are many; entities and
+-- activity beyond it are the planner's estimates. p_alive_ms: a process not seen for longer counts as gone.
 
 create or replace function leat.milliseconds_since(p_at timestamptz) returns bigint
 language sql stable set search_path = pg_catalog
 return (extract(epoch from now() - p_at) * 1000)::bigint;
 
-create or replace function leat.estimated_rows(p_table regclass) returns bigint
+-- p_counted, or what the planner thinks when that stopped at p_limit.
+create or replace function leat.about_rows(p_table regclass, p_counted bigint, p_limit bigint) returns bigint
 language sql stable set search_path = pg_catalog
-return (select greatest(c.reltuples, 0)::bigint from pg_class c where c.oid = p_table);
+return case when p_counted < p_limit then p_counted
+	else (select greatest(c.reltuples::bigint, p_counted) from pg_class c where c.oid = p_table) end;
 
 create or replace function leat.status(p_alive_ms bigint, p_limit bigint) returns jsonb
 language plpgsql stable set search_path = pg_catalog
@@ -16,8 +18,8 @@ begin
 	return jsonb_build_object(
 		'version', current_setting('server_version'),
 		'database', current_database(),
-		'entities', leat.estimated_rows('leat.entities'),
-		'activity', leat.estimated_rows('leat.activity'),
+		'entities', leat.about_rows('leat.entities', (select count(*) from (select from leat.entities limit p_limit) e), p_limit),
+		'activity', leat.about_rows('leat.activity', (select count(*) from (select from leat.activity limit p_limit) a), p_limit),
 		'parked', (select count(*) from (select from leat.parked limit p_limit) p),
 		'outbox', (
 			select jsonb_build_object('waiting', count(*), 'refused', count(o.retry_at),

@@ -14,6 +14,9 @@
 /* How long an idle lane sleeps at most before it looks at its orders; most parked intents decided at once. */
 enum { ENTITY_IDLE_MS = 250, ENTITY_DECIDE_LIMIT = 1000 };
 
+/* How often a refusal that should pass is met before what was refused is taken apart. */
+enum { ENTITY_TRIES = 3 };
+
 struct entity_lane {
 	struct leat_lane *lane;
 	const struct leat_params *params;
@@ -31,6 +34,7 @@ struct entity_lane {
 	uint64_t floor_seq; /* last one that Postgres was told */
 	bool floor_wanted;  /* something was settled since, or is parked */
 	int64_t decide_limit;
+	int decide_tries; /* how often it was refused since it worked last */
 	int64_t floor_at_ms;
 	struct leat_backoff floor_pace;
 };

@@ -10,34 +10,50 @@
 
 #include <string.h>
 
+/* How Postgres refuses to decide the first that is parked; zero: it does not. */
+struct refusal {
+	const char *for_good; /* why */
+	bool for_now;
+};
+
+static enum leat_kind call(
+	struct entity_lane *e, uint64_t floor_seq, const struct refusal *refusal, struct leat_pg_result **result, struct leat_error *err)
+{
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, ENTITY_STREAM);
+	leat_pg_bind_int8(&params, e->epoch);
+	leat_pg_bind_int8(&params, (int64_t)floor_seq);
+	leat_pg_bind_int8(&params, e->decide_limit);
+	leat_pg_bind_int8(&params, e->params->batch_bytes);
+	leat_pg_bind_text(&params, refusal->for_good);
+	leat_pg_bind_int8(&params, (int64_t)leat_bus_max_payload(e->link.bus));
+	leat_pg_bind_int8(&params, refusal->for_now);
+	enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
+	return kind == LEAT_OK ? entity_finish(e, result, err) : kind;
+}
+
 /*
- * Decides what is parked up to the floor. One that Postgres refuses for good holds up the rest of its pass: passes get shorter until it is
- * alone, and then it is rejected.
+ * Decides what is parked up to the floor. One that Postgres refuses, for good or again and again, holds up the rest of its pass: passes get
+ * shorter until it is alone, and then it is rejected, or waits while the others are decided.
  */
 static enum leat_kind decide(struct entity_lane *e, uint64_t floor_seq, struct leat_pg_result **result, struct leat_error *err)
 {
-	const char *refused = NULL;
-	struct leat_error refusal;
+	struct refusal refusal = {0};
+	struct leat_error why;
 	for (;;) {
-		struct leat_pg_params params = {0};
-		leat_pg_bind_text(&params, ENTITY_STREAM);
-		leat_pg_bind_int8(&params, e->epoch);
-		leat_pg_bind_int8(&params, (int64_t)floor_seq);
-		leat_pg_bind_int8(&params, e->decide_limit);
-		leat_pg_bind_int8(&params, e->params->batch_bytes);
-		leat_pg_bind_text(&params, refused);
-		leat_pg_bind_int8(&params, (int64_t)leat_bus_max_payload(e->link.bus));
-		enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
-		if (kind == LEAT_OK)
-			kind = entity_finish(e, result, err);
-		if (kind == LEAT_OK)
+		enum leat_kind kind = call(e, floor_seq, &refusal, result, err);
+		if (kind == LEAT_OK) {
+			e->decide_tries = 0;
 			e->decide_limit = e->decide_limit < ENTITY_DECIDE_LIMIT / 2 ? e->decide_limit * 2 : ENTITY_DECIDE_LIMIT;
-		if (kind != LEAT_PERMANENT || refused != NULL)
+		}
+		if (kind == LEAT_OK || refusal.for_good != NULL || refusal.for_now)
+			return kind;
+		if (kind == LEAT_TEMPORARY && (!leat_pg_alive(e->link.pg) || leat_lane_stopping(e->lane) || ++e->decide_tries < ENTITY_TRIES))
 			return kind;
 		if (e->decide_limit == 1) {
 			leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses a parked message: %s", err->text);
-			refusal = *err;
-			refused = refusal.text;
+			why = *err;
+			refusal = kind == LEAT_TEMPORARY ? (struct refusal){.for_now = true} : (struct refusal){.for_good = why.text};
 		}
 		e->decide_limit = e->decide_limit > 1 ? e->decide_limit / 2 : 1;
 	}

@@ -10,9 +10,6 @@
 /* How long Postgres is waited for between looks at NATS, while the next batch has room. */
 enum { GLANCE_MS = 1 };
 
-/* How often a refusal that should pass is met before the batch is taken apart. */
-enum { TRIES = 3 };
-
 /* A call that waits for somebody's lock would outlast the time to end: at half of it, cancel. What was in hand is given back then. */
 static void hurry(struct entity_lane *e)
 {
@@ -80,7 +77,7 @@ static enum leat_kind apply_range(struct entity_lane *e, struct leat_batch *batc
 			return LEAT_OK;
 		if (!leat_pg_alive(e->link.pg) || (kind == LEAT_TEMPORARY && leat_lane_stopping(e->lane)))
 			return LEAT_TEMPORARY;
-		if (kind == LEAT_TEMPORARY && tries < TRIES) {
+		if (kind == LEAT_TEMPORARY && tries < ENTITY_TRIES) {
 			if (e->link.backoff.next_ms >= e->params->retry_limit_ms) /* no race, but something that somebody has to mend */
 				leat_lane_enter(e->lane, "refused by Postgres, trying again", err->text);
 			leat_lane_sleep(e->lane, leat_backoff_delay_ms(&e->link.backoff));

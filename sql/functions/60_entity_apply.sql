@@ -34,11 +34,12 @@ $$;
 
 -- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position,
 -- and about p_bytes of bodies. Returns how many were decided, how many are still parked, and whether some of those could be decided now.
--- p_refused: why Postgres refused to decide the first of them, which then ends as `internal` (called with a limit of 1).
+-- p_refused: why Postgres refused for good to decide the first of them, which then ends as `internal` (called with a limit of 1).
+-- p_refused_for_now: Postgres refused to decide the first of them, and nobody can tell for how long: it waits a minute, and nothing is decided.
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
-	p_refused text default null, p_reply_bytes bigint default 1048576, out decided bigint, out remaining bigint, out due boolean)
+	p_refused text default null, p_reply_bytes bigint default 1048576, p_refused_for_now boolean default false, out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -56,13 +57,24 @@ begin
 		return;
 	end if;
 	v_floor := leat.note_floor(p_stream, p_epoch, p_floor_seq);
+	if p_refused_for_now then
+		update leat.parked p set retry_at = now() + interval '1 minute'
+		where p.stream = p_stream and p.position = (
+			select x.position from leat.parked x
+			where x.stream = p_stream and x.position <= v_floor and (x.retry_at is null or x.retry_at <= now())
+			order by x.position limit 1);
+		p_limit := 0;
+	end if;
 	with due as (
 		delete from leat.parked p
 		where p.stream = p_stream and p.position in (
 			select d.position
 			from (
 				select o.position, sum(length(o.body)) over (order by o.position) - length(o.body) as before
-				from (select * from leat.parked x where x.stream = p_stream and x.position <= v_floor order by x.position limit p_limit) o) d
+				from (
+					select * from leat.parked x
+					where x.stream = p_stream and x.position <= v_floor and (x.retry_at is null or x.retry_at <= now())
+					order by x.position limit p_limit) o) d
 			where d.before < p_bytes)
 		returning p.*
 	)
@@ -93,9 +105,10 @@ begin
 			end if;
 		end loop;
 	end if;
-	select count(*), min(p.position) into remaining, v_lowest from leat.parked p where p.stream = p_stream;
-	due := coalesce(v_lowest <= v_floor, false);
-	if due then
+	select count(*), min(p.position), coalesce(bool_or(p.position <= v_floor and (p.retry_at is null or p.retry_at <= now())), false)
+	into remaining, v_lowest, due
+	from leat.parked p where p.stream = p_stream;
+	if v_lowest <= v_floor then
 		update leat.stream_floors f set position = v_lowest - 1 where f.stream = p_stream;
 	end if;
 end

@@ -95,6 +95,7 @@ create table leat.parked (
 	headers bytea not null,
 	body bytea not null,
 	parked_at timestamptz not null default now(),
+	retry_at timestamptz, -- Postgres refused to decide it; null: due once the floor has passed it
 	primary key (stream, position)
 );
 

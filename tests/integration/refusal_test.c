@@ -218,3 +218,22 @@ Test(refusal, parked_ones_refused_for_good_are_internal_and_those_around_them_ar
 	leat_inbox_close(inbox);
 	load_free(&load);
 }
+
+Test(refusal, a_parked_one_that_should_pass_and_does_not_holds_up_nobody)
+{
+	struct load load = {0};
+	refuse_magic("serialization_failure");
+	for (size_t i = 0; i < ENTITIES; i++) {
+		add_waiting(&load, i, NULL, "n");
+		if (i == 4)
+			add_waiting(&load, i, "Leat-Id: x\r\n", "magic");
+	}
+	load_store(&rig, &load);
+	load_free(&load);
+	wait_applied(2 * ENTITIES);
+	rig_sql_wait(&rig, 60, "1", "select count(*) from leat.parked where retry_at > now()");
+	allow_magic();
+	rig_sql(&rig, "update leat.parked set retry_at = now()"); /* the minute is over */
+	load_wait_settled(&rig, 2 * ENTITIES + 1, 60);
+	cr_expect_eq(load_dead_count(&rig), 0);
+}

@@ -39,7 +39,8 @@ $$;
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
-	p_refused text default null, p_reply_bytes bigint default 1048576, p_refused_for_now boolean default false, out decided bigint, out remaining bigint, out due boolean)
+	p_refused text default null, p_reply_bytes bigint default 1048576, p_refused_for_now boolean default false,
+	out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare

@@ -1,4 +1,4 @@
-/* `leat consume`: one consumer process. It runs its lanes until SIGTERM or SIGINT, and ends with 0 when all of them ended in time. */
+/* `leat consume`: one consumer process. It runs its lanes until SIGTERM or SIGINT, then ends with 0; with 2 when it was asked wrongly. */
 #include "command.h"
 
 #include "leat/lane.h"
@@ -12,6 +12,6 @@ int leat_cmd_consume(struct leat_params *params, int argc, char **argv)
 	if (!command_take_flags("consume", no_flags, 0, &argc, argv))
 		return EXIT_USAGE;
 	if (leat_process_run(params, &err) != LEAT_OK)
-		return command_fail("consume", EXIT_FAILURE, "%s", err.text);
+		return command_fail("consume", EXIT_USAGE, "%s", err.text);
 	return EXIT_SUCCESS;
 }

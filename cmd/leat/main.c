@@ -2,14 +2,15 @@
  * leat: `leat COMMAND [FLAGS] [WORDS]`. The table below is all there is to know: what a command is called, what it takes, what it does,
  * and the function that does it.
  *
- * The happy path reads the settings (defaults, then LEAT_* variables, then flags) and calls the command with what is left. A command,
- * flag or value that is not one ends with 2, and the nearest that is.
+ * The happy path reads the settings (defaults, then LEAT_* variables, then flags) and calls the command with what is left. An
+ * unknown command, flag or value ends with 2 and names the nearest known one.
  */
 #include "command.h"
 #include "up.h"
 
 #include "leat/buf.h"
 #include "leat/intent.h"
+#include "leat/lane.h"
 #include "leat/log.h"
 #include "leat/text.h"
 #include "leat/version.h"
@@ -60,7 +61,7 @@ static const struct command commands[] = {
 		"dead letters: intents that were rejected for good",
 		"  list  the newest 50 (--limit), newest last\n"
 		"  show  one of them whole: headers and body\n"},
-	{"help", run_help, "[COMMAND | settings | messages]", "this list, one command, every setting or every message", ""},
+	{"help", run_help, "[COMMAND | settings | messages | lanes]", "this list, one command, every setting, message or lane", ""},
 	{"version", run_version, "", "the version of this program", ""},
 };
 
@@ -96,7 +97,7 @@ static void list_commands(FILE *out)
 		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
 	fprintf(out,
 		"\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
-		"and `leat help messages` all messages.\n");
+		"`leat help messages` all messages, and `leat help lanes` what a consumer is made of.\n");
 }
 
 static void describe_command(const struct command *command)
@@ -117,7 +118,7 @@ static int run_help(struct leat_params *params, int argc, char **argv)
 	static const struct {
 		const char *topic;
 		void (*describe)(struct leat_buf *out);
-	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}};
+	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}, {"lanes", leat_lanes_describe}};
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		if (strcmp(argv[1], tables[i].topic) == 0) {
 			LEAT_BUF_SCOPED table = LEAT_BUF_INIT;

@@ -10,6 +10,7 @@
 #include "command.h"
 
 #include "leat/clock.h"
+#include "leat/lane.h"
 #include "leat/local.h"
 #include "leat/log.h"
 
@@ -200,8 +201,12 @@ int leat_cmd_up(struct leat_params *params, int argc, char **argv)
 	static const struct command_flag no_flags[] = {{0}};
 	struct up up = {.params = params};
 	struct leat_error err;
+	const struct leat_lane_type *lanes[LEAT_LANES]; /* of its consumers: looked at before anything is started */
+	size_t lane_count;
 	if (!command_take_flags("up", no_flags, 0, &argc, argv))
 		return EXIT_USAGE;
+	if (leat_lanes_choose(params->lanes, lanes, &lane_count, &err) != LEAT_OK)
+		return command_fail("up", EXIT_USAGE, "%s", err.text);
 	int status = run(&up, &err) == LEAT_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (status != EXIT_SUCCESS)
 		command_fail("up", status, "%s", err.text);

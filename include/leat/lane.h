@@ -45,10 +45,13 @@ struct leat_lane_type {
 	void (*run)(struct leat_lane *lane); /* returns once leat_lane_stopping() */
 };
 
-/* The table; *count of them. Static. */
-const struct leat_lane_type *leat_lane_table(size_t *count);
-
 #define LEAT_LANES 8
+
+/* The lanes of a list with commas, each once, in its order. PERMANENT: none, or one that there isn't; the text names --lanes. */
+enum leat_kind leat_lanes_choose(const char *names, const struct leat_lane_type *chosen[LEAT_LANES], size_t *count, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Markdown rows: `| lane | does |`. */
+void leat_lanes_describe(struct leat_buf *out);
 
 /* What the lanes of one process have in common; all of it is constant after start or atomic. */
 struct leat_process {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LEAT_QUEUE_GROUP_BYTES 100
+
 /* X(field, default, description) for texts; N(field, default, lowest, highest, unit, description) for whole numbers. */
 #define LEAT_PARAMS(X, N)                                                                                                                  \
 	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                            \
@@ -65,7 +67,8 @@ enum leat_kind leat_params_read_environment(struct leat_params *params, struct l
 
 /*
  * Takes `--name value` and `--name=value` out of argv; what is left (words that are no settings, flags of the command's own) stays in
- * order and *argc is lowered. PERMANENT: a value missing or out of range. A flag that is no setting is left for the caller.
+ * order and *argc is lowered. PERMANENT: a value missing, out of range or of the wrong form. A flag that is no setting is left for the
+ * caller.
  */
 enum leat_kind leat_params_take_flags(struct leat_params *params, int *argc, char **argv, struct leat_error *err)
 	__attribute__((warn_unused_result));

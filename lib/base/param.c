@@ -79,11 +79,21 @@ static bool parse_number(const char *text, int64_t *out)
 	return *end == '\0';
 }
 
+/* It becomes a part of names in NATS, which take nothing else. */
+static bool is_group(const char *text)
+{
+	size_t bytes = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+	return text[bytes] == '\0' && bytes >= 1 && bytes <= LEAT_QUEUE_GROUP_BYTES;
+}
+
 /* `name` is what the person wrote: the flag or the variable. */
 static enum leat_kind set(
 	struct leat_params *params, const struct setting *setting, const char *name, const char *value, struct leat_error *err)
 {
 	if (setting->text != NULL) {
+		if (setting->offset == offsetof(struct leat_params, queue_group) && !is_group(value))
+			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s: expected 1 to %d letters, digits, - and _, found \"%s\"",
+				name, LEAT_QUEUE_GROUP_BYTES, value);
 		*text_of(params, setting) = value;
 		return LEAT_OK;
 	}

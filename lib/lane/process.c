@@ -78,31 +78,16 @@ void leat_process_describe(const struct leat_process *process, struct leat_buf *
 	leat_buf_add_text(json, "}");
 }
 
-static enum leat_kind choose_lanes(struct leat_process *process, const char *names, struct leat_error *err)
+static enum leat_kind choose_lanes(struct leat_process *process, struct leat_error *err)
 {
-	size_t known;
-	const struct leat_lane_type *table = leat_lane_table(&known);
-	for (const char *name = names; *name != '\0';) {
-		size_t length = strcspn(name, ",");
-		size_t i = 0;
-		while (i < known && (strlen(table[i].name) != length || strncmp(table[i].name, name, length) != 0))
-			i++;
-		if (i == known)
-			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL,
-				"--lanes: there is no lane '%.*s'; expected some of entity,relay,keep", (int)length, name);
-		bool chosen = false;
-		for (size_t j = 0; j < process->lane_count; j++)
-			chosen = chosen || process->lanes[j].type == &table[i];
-		if (!chosen) {
-			struct leat_lane *lane = &process->lanes[process->lane_count++];
-			lane->type = &table[i];
-			lane->process = process;
-			lane->state_since_ms = leat_clock_ms();
-		}
-		name += length + (name[length] == ',');
+	const struct leat_lane_type *chosen[LEAT_LANES];
+	if (leat_lanes_choose(process->params->lanes, chosen, &process->lane_count, err) != LEAT_OK)
+		return err->kind;
+	for (size_t i = 0; i < process->lane_count; i++) {
+		process->lanes[i].type = chosen[i];
+		process->lanes[i].process = process;
+		process->lanes[i].state_since_ms = leat_clock_ms();
 	}
-	if (process->lane_count == 0)
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "--lanes: expected at least one of entity,relay,keep");
 	return LEAT_OK;
 }
 
@@ -150,9 +135,8 @@ enum leat_kind leat_process_run(const struct leat_params *params, struct leat_er
 	static struct leat_process process;
 	process = (struct leat_process){.params = params};
 	leat_uuid_random(&process.id);
-	enum leat_kind kind = choose_lanes(&process, params->lanes, err);
-	if (kind != LEAT_OK)
-		return kind;
+	if (choose_lanes(&process, err) != LEAT_OK)
+		return err->kind;
 
 	sigset_t signals;
 	sigemptyset(&signals);

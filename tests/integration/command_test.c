@@ -44,6 +44,12 @@ Test(command, help_settings_is_the_table_of_settings)
 	say_expect(&rig, "help", "| `--nats-url` | `LEAT_NATS_URL` |");
 }
 
+Test(command, help_lanes_is_the_table_of_lanes)
+{
+	say_run(&rig, "help", 0, RIG_ARGS("help", "lanes"));
+	say_expect(&rig, "help", "| `entity` | applies entity intents |");
+}
+
 Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 {
 	static const struct {
@@ -61,6 +67,12 @@ Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 		{{"dead", "burn", NULL}, "expected list or show, found burn"},
 		{{"status", "now", NULL}, "don't know what to do with \"now\""},
 		{{"consume", "--batch", "none", NULL}, "--batch: expected a whole number"},
+		{{"consume", "--queue-group", "a b", NULL}, "--queue-group: expected 1 to 100 letters, digits, - and _, found \"a b\""},
+		{{"status", "--queue-group=", NULL}, "--queue-group: expected"},
+		{{"consume", "--lanes", "foo", NULL}, "--lanes: expected one or some of entity,relay,keep, found \"foo\""},
+		{{"consume", "--lanes", "", NULL}, "--lanes: expected one or some of entity,relay,keep, found \"\""},
+		{{"consume", "--lanes", "entity,,keep", NULL}, "found \"entity,,keep\""},
+		{{"up", "--lanes", "foo", NULL}, "--lanes: expected"},
 		{{"migrate", "--log-level", "loud", NULL}, "expected debug, info, warn or error"},
 	};
 	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {

@@ -100,6 +100,27 @@ Test(param, ranges_hold_at_both_edges)
 	}
 }
 
+Test(param, a_queue_group_is_what_a_name_in_nats_may_hold)
+{
+	char longest[LEAT_QUEUE_GROUP_BYTES + 2];
+	memset(longest, 'x', sizeof longest);
+	longest[sizeof longest - 1] = '\0';
+	const struct {
+		const char *value;
+		bool good;
+	} cases[] = {{"leat", true}, {"Blue-2_b", true}, {longest + 1, true}, {longest, false}, {"", false}, {"a b", false}, {"a.b", false},
+		{"a*", false}, {"a>", false}, {"a/b", false}, {"a\n", false}, {"z\xc3\xbcrich", false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct leat_params params = defaults();
+		struct leat_error err;
+		setenv("LEAT_QUEUE_GROUP", cases[i].value, 1);
+		enum leat_kind kind = leat_params_read_environment(&params, &err);
+		cr_expect(kind == (cases[i].good ? LEAT_OK : LEAT_PERMANENT), "%s", cases[i].value);
+		cr_expect_str_eq(params.queue_group, cases[i].good ? cases[i].value : "leat");
+		cr_expect(cases[i].good || strstr(err.text, "LEAT_QUEUE_GROUP: expected 1 to 100 letters"), "%s", err.text);
+	}
+}
+
 Test(param, a_flag_without_its_value_is_told)
 {
 	static char *lines[][3] = {{"--batch", NULL}, {"--batch", "--lanes"}, {"--lanes", "--batch=1"}};

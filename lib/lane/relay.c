@@ -3,7 +3,7 @@
  * connection, and the next one takes over at its next tick.
  *
  * The happy path: a NOTIFY wakes it, it reads the oldest rows, publishes them in order, waits for the stream's acknowledgements and deletes
- * what is stored. There is no cursor that late commits could fall behind: what stands in the table is what is to do. Killed in between,
+ * what is stored. There is no cursor that late commits could fall behind: the table is the to-do list. Killed in between,
  * rows are published again with the same Nats-Msg-Id. A row that can never be published is logged, and tried again every minute.
  */
 #include "lanes.h"

@@ -50,8 +50,8 @@ begin
 end
 $$;
 
--- The stream no longer holds what the ledger has settled (a power cut, a restored snapshot): what comes from now on is a new epoch. What the
--- ledger knows was stored before the cut, so the epoch begins just after the newest of it.
+-- The stream no longer holds what the ledger has settled (a power cut, a restored snapshot): what comes from now on is a new epoch. What
+-- the ledger knows was stored before the cut, so the epoch begins just after the newest of it.
 create or replace function leat.stream_was_cut(p_stream text, p_epoch integer, p_last_at timestamptz) returns void
 language sql set search_path = pg_catalog
 as $$
@@ -59,10 +59,10 @@ as $$
 		(select stream_created_at from leat.stream_epochs where stream = p_stream and epoch = p_epoch), 'the stream lost messages it had stored')
 $$;
 
--- Positions of messages, in their order, which of them are settled or parked already (null: none), and the floor. A message whose position is taken
--- by another one (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of sequence and time.
--- Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the tables were empty
--- can scan them).
+-- Positions of messages, in their order, which of them are settled or parked already (null: none), and the floor. A message whose position
+-- is taken by another one (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of
+-- sequence and time. Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the
+-- tables were empty can scan them).
 create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[],
 	out floor bigint)
 language plpgsql set search_path = pg_catalog
@@ -139,8 +139,8 @@ begin
 end
 $$;
 
--- The position below which everything is settled, given the ack floor of a durable that was opened in epoch p_epoch. A sequence below the first
--- of an epoch belongs to an earlier one.
+-- The position below which everything is settled, given the ack floor of a durable that was opened in epoch p_epoch. A sequence below the
+-- first of an epoch belongs to an earlier one.
 create or replace function leat.note_floor(p_stream text, p_epoch integer, p_floor_seq bigint) returns bigint
 language sql set search_path = pg_catalog
 as $$

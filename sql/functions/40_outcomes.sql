@@ -2,8 +2,8 @@
 
 do $$
 begin
-	-- How one intent ends; ord counts from 1. status: applied, duplicate, rejected; parked (decided later); known (settled before). reply goes to
-	-- Leat-Reply-To, short_reply when that is over the server's limit.
+	-- How one intent ends; ord counts from 1. status: applied, duplicate, rejected; parked (decided later); known (settled before). reply
+	-- goes to Leat-Reply-To, short_reply when that is over the server's limit.
 	create type leat.settled as (ord bigint, status text, code text, position bigint, reply text, short_reply text);
 exception when duplicate_object then null;
 end
@@ -60,8 +60,9 @@ begin
 end
 $$;
 
--- What becomes known of an intent that was just settled (status null: applied) or was settled before (known: the ledger's word is repeated), but for its
--- ord. No reply to one that is parked: that comes later. The result is left out of a reply over p_bytes; short_reply is the same without it.
+-- Fills a leat.settled, but for its ord, for an intent that was just settled (status null: applied) or was settled before (known: the
+-- ledger's word is repeated). No reply to one that is parked: that comes later. The result is left out of a reply over p_bytes;
+-- short_reply is the same without it.
 create or replace function leat.entity_reply(p_stream text, p_position bigint, p_status text, p_code text, p_message text, p_tenant uuid, p_verb text,
 	p_entity uuid, p_detail jsonb, p_bytes bigint) returns leat.settled
 language plpgsql stable set search_path = pg_catalog

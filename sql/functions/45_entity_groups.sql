@@ -1,7 +1,8 @@
 -- The set-based path: what a batch writes to each entity, taken together.
 --
 -- Happy path: intents are grouped and their deltas computed without a lock; then the rows are locked, in order; then all are merged by one
--- statement. What is not simple is named so, and left to the general path (30_entity_write.sql).
+-- statement. What is not simple is named so, and left to the general path (30_entity_write.sql). A merge that comes alone mostly takes the
+-- short path before all this (55_entity_single.sql).
 --
 -- Plans: every lookup is a probe of a primary key, by `lateral ... offset 0` or by ON CONFLICT, so that a plan made while the tables were
 -- empty stays right; the settings keep the planner from anything else. Rows are sorted before they are grouped, since an ORDER BY inside
@@ -9,9 +10,9 @@
 
 do $$
 begin
-	-- What the intents of a batch write to one entity, taken together; in parallel arrays, one element an entity, in order of (tenant, id).
-	-- plain: only merges and upserts; the rest is null otherwise. first and last: of the positions; upserts: their positions as a JSON array,
-	-- null for none; named: entity_type and key of the last upsert.
+	-- What the intents of a batch write to one entity, taken together; in parallel arrays, one element an entity, in order of
+	-- (tenant, id). plain: only merges and upserts; the rest is null otherwise. first and last: of the positions; upserts: their positions
+	-- as a JSON array, null for none; named: entity_type and key of the last upsert.
 	create type leat.entity_groups as (tenant uuid[], entity uuid[], plain boolean[], first bigint[], last bigint[], created bigint[], upserts jsonb[],
 		named jsonb[], content jsonb[], metadata jsonb[], content_positions jsonb[], metadata_positions jsonb[]);
 exception when duplicate_object then null;
@@ -52,9 +53,10 @@ begin
 end
 $$;
 
--- Batches that create entities of one tenant, or may meet new ones, take turns, from here to their commit: one that created a row while another,
--- which had looked before, waited for its locks would take them in another order than the rest, and Postgres needs a second to find out. Nobody
--- waits for a row that is not committed. Tenants share 16 turns, taken in order, so that a batch of many tenants does not fill the lock table.
+-- Batches that create entities, or have more than merges for some that are not there, take turns, tenant by tenant, from here to their
+-- commit. Rows are locked in order, but one that is not there can't be: a batch could create it between another's look and its locks. The
+-- two would then lock in different orders and deadlock, which Postgres takes a second to find out. Tenants share 16 turns, taken in order,
+-- so that a batch of many tenants does not fill the lock table.
 create or replace function leat.take_turns_creating(p_groups leat.entity_groups, p_tenant uuid[], p_verb text[], p_body bytea[], p_status text[])
 returns void
 language plpgsql set search_path = pg_catalog

@@ -1,13 +1,14 @@
 -- Settles a batch of entity intents in one call: who counts, what is written, what waits, what is recorded.
 --
--- Happy path: Leat-Ids are claimed, the ledger is written, deltas are computed, and only then rows are locked and merged, so that batches that
--- meet on a row hold each other up as briefly as can be. The ledger says `applied` at first; what ends otherwise is corrected.
+-- Happy path: Leat-Ids are claimed, the ledger is written, deltas are computed, and only then rows are locked and merged, so that batches
+-- that meet on a row hold each other up as briefly as can be. The ledger says `applied` at first; what ends otherwise is corrected.
 --
--- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; the turn to create entities,
--- where some are not there; rows that exist in order of (tenant, id). New rows and the general path come last and wait for nobody.
+-- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; the turn to create
+-- entities, where some are not there; rows that exist in order of (tenant, id). New rows and the general path come last and wait for nobody.
 
--- All arrays run in parallel, one element an intent, in order of position. p_code and p_message: what the decoder rejected. p_known: positions
--- that are settled or parked already. p_final: the floor has passed all of them. p_reply_bytes: the longest reply that the server takes.
+-- All arrays run in parallel, one element an intent, in order of position. p_code and p_message: what the decoder rejected. p_known:
+-- positions that are settled or parked already. p_final: the floor has passed all of them. p_reply_bytes: the longest reply that the server
+-- takes.
 -- Returned are the intents of which the caller must know more than `applied`: another status, or a reply to send.
 create or replace function leat.settle_entity_intents(p_stream text, p_floor bigint, p_final boolean, p_reply_bytes bigint, p_known bigint[],
 	p_position bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[], p_verb text[], p_entity uuid[], p_actor text[],

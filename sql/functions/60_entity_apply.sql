@@ -1,4 +1,4 @@
--- The doors to leat.settle_entity_intents: messages from the stream, and what was parked.
+-- The doors to leat.settle_entity_intents, or past it by leat.merge_single: messages from the stream, and what was parked.
 
 -- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
 create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[],
@@ -14,7 +14,7 @@ begin
 end
 $$;
 
--- A batch of one.
+-- One message: the short path when it can be (55_entity_single.sql), else as a batch of one.
 create or replace function leat.apply_entity_intent(p_stream text, p_seq bigint, p_at timestamptz, p_subject text, p_tenant uuid, p_role text,
 	p_verb text, p_entity uuid, p_actor text, p_leat_id text, p_reply_to text, p_headers bytea, p_body bytea, p_code text, p_message text,
 	p_reply_bytes bigint default 1048576)
@@ -32,14 +32,28 @@ begin
 end
 $$;
 
--- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of position,
--- and about p_bytes of bodies. Returns how many were decided, how many are still parked, and whether some of those could be decided now.
--- p_refused: why Postgres refused for good to decide the first of them, which then ends as `internal` (called with a limit of 1).
--- p_refused_for_now: Postgres refused to decide the first of them, and nobody can tell for how long: it waits a minute, and nothing is decided.
+-- The first that is parked and can be decided below p_floor_seq of p_epoch; null: none.
+create or replace function leat.first_parked(p_stream text, p_epoch integer, p_floor_seq bigint) returns bigint
+language plpgsql set search_path = pg_catalog set enable_seqscan = off
+as $$
+begin
+	return (
+		select p.position from leat.parked p
+		where p.stream = p_stream and p.position <= leat.note_floor(p_stream, p_epoch, p_floor_seq)
+			and (p.retry_at is null or p.retry_at <= now())
+		order by p.position limit 1);
+end
+$$;
+
+-- Notes the ack floor of a durable (see leat.note_floor) and decides what is parked at or below it, at most p_limit intents, in order of
+-- position, and about p_bytes of bodies. Returns how many were decided, how many are still parked, and whether some of those could be
+-- decided now.
+-- p_only: of one position only (leat.first_parked). p_refused: why Postgres refused for good to decide that one, which then ends as `internal`.
+-- p_refused_for_now: Postgres refused to decide it, and nobody can tell for how long: it waits a minute.
 -- What is left at or below it may hold a delete: until that is decided, every upsert above it matters, so the floor that is kept for
 -- leat.apply_entity_intents is below all that is parked.
 create or replace function leat.decide_parked(p_stream text, p_epoch integer, p_floor_seq bigint, p_limit integer, p_bytes bigint default 8388608,
-	p_refused text default null, p_reply_bytes bigint default 1048576, p_refused_for_now boolean default false,
+	p_only bigint default null, p_refused text default null, p_refused_for_now boolean default false, p_reply_bytes bigint default 1048576,
 	out decided bigint, out remaining bigint, out due boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
@@ -59,12 +73,7 @@ begin
 	end if;
 	v_floor := leat.note_floor(p_stream, p_epoch, p_floor_seq);
 	if p_refused_for_now then
-		update leat.parked p set retry_at = now() + interval '1 minute'
-		where p.stream = p_stream and p.position = (
-			select x.position from leat.parked x
-			where x.stream = p_stream and x.position <= v_floor and (x.retry_at is null or x.retry_at <= now())
-			order by x.position limit 1);
-		p_limit := 0;
+		update leat.parked p set retry_at = now() + interval '1 minute' where p.stream = p_stream and p.position = p_only;
 	end if;
 	with due as (
 		delete from leat.parked p
@@ -75,6 +84,7 @@ begin
 				from (
 					select * from leat.parked x
 					where x.stream = p_stream and x.position <= v_floor and (x.retry_at is null or x.retry_at <= now())
+						and x.position = coalesce(p_only, x.position)
 					order by x.position limit p_limit) o) d
 			where d.before < p_bytes)
 		returning p.*

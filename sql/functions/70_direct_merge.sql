@@ -1,6 +1,6 @@
 -- For any SQL client: merge an object into an entity, atomically, no read before. Returns the merged object; null where no such entity is
--- visible; raises on anything but an object. The write lies just above what was applied to that row before it (its fields take the row's last
--- position, and only a higher one overwrites) and below whatever comes later.
+-- visible; raises on anything but an object. The write lies just above what was applied to that row before it (its fields take the row's
+-- last position, and only a higher one overwrites) and below whatever comes later.
 create or replace function leat.merge_entity_content(p_entity_id uuid, p_tenant_id uuid, p_new_content jsonb) returns jsonb
 language plpgsql security invoker set search_path = pg_catalog
 as $$

@@ -33,6 +33,9 @@ struct leat_bus_options {
 	int64_t retry_limit_ms;
 };
 
+/* Appends the URLs as they were given, without the user, password or token in them. Pure. */
+void leat_bus_show_urls(struct leat_buf *out, const char *urls);
+
 /* TEMPORARY when no server answers (the caller retries); from then on it reconnects by itself, for ever. Logs each loss and return once. */
 enum leat_kind leat_bus_open(struct leat_bus **out, const struct leat_bus_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));

@@ -166,7 +166,9 @@ enum leat_kind leat_bus_open(struct leat_bus **out, const struct leat_bus_option
 		s = bus_store_open(bus);
 	if (s != NATS_OK) {
 		leat_bus_close(bus);
-		return bus_fail(err, s, "connecting to nats-server");
+		LEAT_BUF_SCOPED urls = LEAT_BUF_INIT;
+		leat_bus_show_urls(&urls, options->url);
+		return bus_fail(err, s, "connecting to nats-server at %.200s", leat_buf_text(&urls));
 	}
 	*out = bus;
 	return LEAT_OK;

@@ -151,7 +151,7 @@ Test(status, without_nats_the_part_of_postgres_is_shown)
 	say_expect(&rig, "tables", "NATS          NOT REACHABLE");
 	say_expect(&rig, "tables", "Postgres      reachable, version 15");
 	say_expect(&rig, "tables", "entity");
-	say_expect(&rig, "tables", "PROBLEM: NATS: ");
+	say_expect(&rig, "tables", "PROBLEM: NATS: connecting to nats-server at " NOWHERE_NATS ": ");
 	say_expect_not(&rig, "tables", "no consumer");
 }
 

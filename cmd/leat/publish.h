@@ -43,8 +43,8 @@ struct publish_defaults {
 	const char *tenant;
 	const char *role;
 	const char *actor;
-	const char *id;
-	bool numbered; /* ids are <id>-1, <id>-2, ... */
+	const char *id; /* NULL: each message has a random one */
+	bool numbered;  /* ids are <id>-1, <id>-2, ... */
 	bool wait;
 	const char *reply_token; /* with `wait`: replies are sent to leat.reply.<tenant>.<reply_token>.<index> */
 };

@@ -160,6 +160,22 @@ static void add_header(struct leat_buf *headers, const char *name, const char *v
 	leat_buf_printf(headers, "%s: %s\r\n", name, value);
 }
 
+/* Nobody said one: a random one, so that the message has one effect even when it is sent twice on its way. */
+static void add_id(struct leat_buf *out, const struct publish_defaults *says, size_t index)
+{
+	if (says->id != NULL) {
+		leat_buf_add_text(out, says->id);
+		if (says->numbered)
+			leat_buf_printf(out, "-%zu", index + 1);
+		return;
+	}
+	struct leat_uuid id;
+	char text[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_random(&id);
+	leat_uuid_format(&id, text);
+	leat_buf_add_text(out, text);
+}
+
 static void write_message(struct publish_message *out, const struct publish_defaults *says, size_t index)
 {
 	LEAT_BUF_SCOPED value = LEAT_BUF_INIT;
@@ -168,12 +184,8 @@ static void write_message(struct publish_message *out, const struct publish_defa
 	leat_buf_printf(&out->subject, "leat.intent.%s.%s.%s", says->tenant, says->role, says->intent);
 	if (says->actor != NULL)
 		add_header(&out->headers, "Leat-Actor", says->actor);
-	if (says->id != NULL) {
-		leat_buf_add_text(&value, says->id);
-		if (says->numbered)
-			leat_buf_printf(&value, "-%zu", index + 1);
-		add_header(&out->headers, "Leat-Id", leat_buf_text(&value));
-	}
+	add_id(&value, says, index);
+	add_header(&out->headers, "Leat-Id", leat_buf_text(&value));
 	if (says->wait) {
 		leat_buf_clear(&value);
 		leat_buf_printf(&value, "leat.reply.%s.%s.%zu", says->tenant, says->reply_token, index);

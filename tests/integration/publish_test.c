@@ -1,6 +1,8 @@
 /* `leat publish`: what it stores, what it refuses, which outcomes it waits for. */
 #include "saying.h"
 
+#include "leat/uuid.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -45,6 +47,7 @@ static struct leat_msg stored(uint64_t seq)
 	return msg;
 }
 
+/* `id` NULL: a random UUID. */
 static void expect_stored(uint64_t seq, const char *subject, const char *body, const char *id, const char *actor)
 {
 	struct leat_msg msg = stored(seq);
@@ -52,7 +55,12 @@ static void expect_stored(uint64_t seq, const char *subject, const char *body, c
 	const char *found_actor = leat_msg_header(&msg, "Leat-Actor");
 	cr_expect_str_eq(msg.subject, subject);
 	cr_expect(msg.data_bytes == strlen(body) && memcmp(msg.data, body, msg.data_bytes) == 0, "found %.*s", (int)msg.data_bytes, msg.data);
-	cr_expect_str_eq(found_id != NULL ? found_id : "", id != NULL ? id : "");
+	struct leat_uuid random;
+	cr_assert_not_null(found_id);
+	if (id != NULL)
+		cr_expect_str_eq(found_id, id);
+	else
+		cr_expect(leat_uuid_parse(&random, found_id, strlen(found_id)), "Leat-Id: %s", found_id);
 	cr_expect_str_eq(found_actor != NULL ? found_actor : "", actor != NULL ? actor : "");
 	cr_expect_null(leat_msg_header(&msg, "Nats-Msg-Id"));
 	leat_msg_free(&msg);
@@ -96,6 +104,22 @@ Test(publish, one_line_has_the_id_as_given)
 	write_lines("\n{}\n\n");
 	say_run(&rig, "publish", 0, RIG_ARGS("publish", "entity.merge", "--tenant", RIG_TENANT_A, "--id", "order 7", "lines"));
 	expect_stored(1, MERGE_A, "{}", "order 7", NULL);
+}
+
+Test(publish, without_an_id_each_message_has_its_own_however_often_it_is_published)
+{
+	write_lines("{}\n{}\n");
+	for (int i = 0; i < 2; i++)
+		say_run(&rig, "publish", 0, RIG_ARGS("publish", "entity.merge", "--tenant", RIG_TENANT_A, "lines"));
+	char ids[4][64];
+	for (uint64_t seq = 1; seq <= 4; seq++) {
+		expect_stored(seq, MERGE_A, "{}", NULL, NULL);
+		struct leat_msg msg = stored(seq);
+		snprintf(ids[seq - 1], sizeof ids[0], "%s", leat_msg_header(&msg, "Leat-Id"));
+		leat_msg_free(&msg);
+		for (uint64_t before = 1; before < seq; before++)
+			cr_expect_str_neq(ids[before - 1], ids[seq - 1]);
+	}
 }
 
 Test(publish, several_lines_have_numbered_ids_through_all_batches)
@@ -213,8 +237,13 @@ Test(publish, a_line_that_no_stream_takes_is_told_by_its_number)
 Test(publish, without_a_server_it_ends_with_1)
 {
 	write_lines("{}\n");
-	say_run(&rig, "publish", 1, RIG_ARGS("publish", "entity.merge", "--tenant", RIG_TENANT_A, "--nats-url", "nats://127.0.0.1:1", "lines"));
-	say_expect_log(&rig, "publish", "connecting to nats-server");
+	say_run(&rig, "publish", 1,
+		RIG_ARGS(
+			"publish", "entity.merge", "--tenant", RIG_TENANT_A, "--nats-url", "nats://me:secret@127.0.0.1:1,nats://127.0.0.1:2", "lines"));
+	say_expect_log(&rig, "publish", "connecting to nats-server at nats://127.0.0.1:1,nats://127.0.0.1:2: ");
+	char *log = rig_log(&rig, "publish");
+	cr_expect_null(strstr(log, "secret"), "%s", log);
+	free(log);
 }
 
 /* ---- outcomes ---- */

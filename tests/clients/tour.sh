@@ -102,9 +102,13 @@ table() {
 
 # ---- publishing ----
 
-# The lines of the sample by one actor; a sign for each outcome as it comes. That some are rejected is part of the sample.
+# The lines of the sample by one actor, the next when the outcome of the one before is there, so that actors take turns; a sign for each
+# outcome as it comes. That some are rejected is part of the sample.
 publish_as() {
-	grep -F "\"actor\":\"$1\"" "$sample" | { "$leat" publish --wait || true; } | while read -r outcome; do
+	local line outcome
+	grep -F "\"actor\":\"$1\"" "$sample" | while read -r line; do
+		"$leat" publish --wait <<<"$line" || true
+	done | while read -r outcome; do
 		case $outcome in
 		'{"status":"applied"'*) printf ' +' ;;
 		'{"status":"duplicate"'*) printf ' =' ;;

@@ -2,7 +2,7 @@
  * `leat publish`: intents from lines, for people and scripts.
  *
  * The happy path takes the lines that have arrived, at most a batch, stores their messages in the stream and goes on; with --wait it
- * prints the batch's outcomes first. At the end it says how many it published, or with --wait nothing more.
+ * prints the batch's outcomes first. At the end it says how many it published, or with --wait nothing more, and when there was no line.
  *
  * Possible failure modes are: a line that can't be published, or a message that the stream did not confirm (it may have been stored all
  * the same): that ends it, with nothing behind that batch sent. An intent that is rejected, or has no outcome in time, ends nothing. Each
@@ -202,16 +202,13 @@ static int run(struct publish *publish, const char *path)
 	if (connect_bus(publish, &err) != LEAT_OK)
 		return command_fail("publish", EXIT_FAILURE, "%s", err.text);
 	publish_all(publish);
-	if (!publish->says.wait || publish->stopped)
-		fprintf(publish->says.wait ? stderr : stdout, "published %zu message%s, last sequence %" PRIu64 "\n", publish->published,
-			publish->published == 1 ? "" : "s", publish->last_seq);
+	FILE *out = publish->says.wait ? stderr : stdout;
+	if (publish->made == 0 && !publish->stopped)
+		fprintf(out, "nothing was read, so nothing is published; expected one JSON object a line\n");
+	else if (!publish->says.wait || publish->stopped)
+		fprintf(out, "published %zu message%s, last sequence %" PRIu64 "\n", publish->published, publish->published == 1 ? "" : "s",
+			publish->last_seq);
 	return publish->stopped || publish->rejected ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* The first word is an intent when it looks like one and no file is called so. */
-static bool is_intent(const char *word)
-{
-	return strchr(word, '.') != NULL && strchr(word, '/') == NULL && access(word, F_OK) != 0;
 }
 
 int leat_cmd_publish(struct leat_params *params, int argc, char **argv)
@@ -228,18 +225,14 @@ int leat_cmd_publish(struct leat_params *params, int argc, char **argv)
 		{.name = "--wait", .on = &says->wait},
 		{0},
 	};
+	const char *path;
 	struct leat_error err;
 	int status = EXIT_USAGE;
 	if (command_take_flags("publish", flags, 2, &argc, argv)) {
-		int word = 1;
-		if (argc == 3 || (argc == 2 && is_intent(argv[1])))
-			says->intent = argv[word++];
-		if (argc == 2 && says->intent != NULL && says->tenant == NULL)
-			command_fail("publish", EXIT_USAGE, "there is no file %s; or, when it is an intent, --tenant is missing", says->intent);
-		else if (says->intent != NULL && publish_defaults_check(says, &err) != LEAT_OK)
-			command_fail("publish", EXIT_USAGE, "%s", err.text);
+		if (publish_take_words(says, &path, argc, argv, &err) == LEAT_OK)
+			status = run(publish, path);
 		else
-			status = run(publish, word < argc ? argv[word] : NULL);
+			command_fail("publish", status, "%s", err.text);
 	}
 	publish_free(publish);
 	return status;

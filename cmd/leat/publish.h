@@ -1,4 +1,4 @@
-/* The parts of `leat publish`: lines from a file, a message from a line, the outcomes that come back. */
+/* The parts of `leat publish`: what its words mean, lines from a file, a message from a line, the outcomes that come back. */
 #ifndef LEAT_PUBLISH_H
 #define LEAT_PUBLISH_H
 
@@ -65,6 +65,12 @@ struct publish_message {
 enum leat_kind publish_message_make(struct publish_message *out, const struct publish_defaults *defaults, const struct publish_line *line,
 	size_t index, struct leat_error *err) __attribute__((warn_unused_result));
 void publish_message_fini(struct publish_message *message);
+
+/* ---- publish_words.c ---- */
+
+/* From the words behind the flags: the intent, checked with all that the flags say, and the file; NULL where there is none. */
+enum leat_kind publish_take_words(struct publish_defaults *says, const char **path, int argc, char **argv, struct leat_error *err)
+	__attribute__((warn_unused_result));
 
 /* ---- publish_outcomes.c ---- */
 

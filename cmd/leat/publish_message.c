@@ -2,8 +2,8 @@
  * A message from a line: the flags say what it is and the line is its body, or the line is an envelope that says both.
  *
  * The body of an envelope is sent as the bytes that stand in the line, so no number is rounded. An envelope whose bytes have no certain
- * meaning (a member twice, say) is refused here; "raw" sends even that. Whether a body is right, and the intent known, is for the
- * consumer to say; here it is only seen to that the message can be sent.
+ * meaning (a member twice, say) is refused here; "raw" sends even that. Whether a body is right, and an envelope's intent known, is for
+ * the consumer to say; here it is only seen to that the message can be sent.
  */
 #include "publish.h"
 

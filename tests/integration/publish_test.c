@@ -183,7 +183,14 @@ Test(publish, what_cannot_be_a_message_is_refused_before_anything_is_sent)
 		{{"publish", "entity.merge", "--tenant", RIG_TENANT_A, "--role", "root", "lines", NULL}, "role: expected user, service or engine"},
 		{{"publish", "entity.merge", "--tenant", RIG_TENANT_A, "--id", "a\r\nNats-Rollup: all", "lines", NULL}, "id: expected text"},
 		{{"publish", "entity.merge", "--tenant", RIG_TENANT_A, "--actor", "", "lines", NULL}, "actor: expected text"},
-		{{"publish", "no-such.jsonl", NULL}, "there is no file no-such.jsonl"},
+		{{"publish", "no-such.jsonl", NULL}, "no-such.jsonl is neither a NOUN.VERB nor a file"},
+		{{"publish", "foo", "--tenant", RIG_TENANT_A, NULL},
+			"foo is neither a NOUN.VERB nor a file; there are entity.upsert, entity.merge"},
+		{{"publish", "foo.bar", "--tenant", RIG_TENANT_A, NULL}, "foo.bar is neither a NOUN.VERB nor a file"},
+		{{"publish", "entity.merg", "--tenant", RIG_TENANT_A, NULL}, "did you mean entity.merge?"},
+		{{"publish", "entity.mrege", "--tenant", RIG_TENANT_A, "lines", NULL},
+			"entity.mrege is no message that there is; did you mean entity.merge?"},
+		{{"publish", "entity.merge", NULL}, "tenant is missing"},
 	};
 	write_lines("{}\n");
 	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
@@ -193,6 +200,16 @@ Test(publish, what_cannot_be_a_message_is_refused_before_anything_is_sent)
 		say_expect_log(&rig, name, mistakes[i].said);
 	}
 	cr_expect_eq(count_stored(), 0);
+}
+
+Test(publish, without_a_line_it_says_that_nothing_was_read)
+{
+	write_lines(" \n\n");
+	say_run(&rig, "publish", 0, RIG_ARGS("publish", "entity.merge", "--tenant", RIG_TENANT_A, "lines"));
+	say_expect(&rig, "publish", "nothing was read");
+	say_expect_not(&rig, "publish", "published 0");
+	say_run(&rig, "wait", 0, RIG_ARGS("publish", "--wait", "lines"));
+	say_expect_log(&rig, "wait", "nothing was read");
 }
 
 Test(publish, an_envelope_that_is_wrong_is_told_by_its_line_and_ends_it)

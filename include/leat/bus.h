@@ -202,6 +202,8 @@ enum leat_pull_event leat_pull_next(struct leat_pull *pull, int64_t timeout_ms, 
 	__attribute__((warn_unused_result));
 /* Stop (true) or resume (false) asking for messages. Those already on their way still come: take them or close. */
 void leat_pull_pause(struct leat_pull *pull, bool paused);
+/* leat_msg_progress for all that has arrived and was not handed out yet: its AckWait runs too. */
+void leat_pull_progress(struct leat_pull *pull);
 
 enum leat_kind leat_pull_get_info(struct leat_pull *pull, struct leat_pull_info *out, struct leat_error *err)
 	__attribute__((warn_unused_result));

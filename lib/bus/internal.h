@@ -109,6 +109,8 @@ struct bus_mailbox;
 natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject);
 /* False when nothing comes within the time. 0 never waits. One thread. */
 bool bus_mailbox_take(struct bus_mailbox *mailbox, int64_t timeout_ms, struct leat_msg *out);
+/* All that has arrived and is not taken yet; borrowed until the next call. */
+const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *count);
 /* Ends the subscription: when it returns, everything that was sent is here to be taken, and nothing more will come. */
 void bus_mailbox_end(struct bus_mailbox *mailbox);
 /* Ends it if need be, drops what is left. NULL is fine. */

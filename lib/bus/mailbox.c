@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DRAIN_MS 2000
 #define UNLIMITED (-1)
@@ -121,6 +122,26 @@ bool bus_mailbox_take(struct bus_mailbox *mailbox, int64_t timeout_ms, struct le
 		return true;
 	fetch(mailbox, timeout_ms);
 	return queue_take(&mailbox->own, out);
+}
+
+const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *count)
+{
+	struct queue *own = &mailbox->own;
+	*count = own->end - own->first;
+	if (*count > 0)
+		memmove(own->messages, own->messages + own->first, *count * sizeof *own->messages);
+	own->first = 0;
+	own->end = *count;
+
+	struct leat_msg msg;
+	pthread_mutex_lock(&mailbox->lock);
+	while (queue_take(&mailbox->arriving, &msg))
+		queue_put(own, &msg);
+	mailbox->arriving.first = 0;
+	mailbox->arriving.end = 0;
+	pthread_mutex_unlock(&mailbox->lock);
+	*count = own->end;
+	return own->messages;
 }
 
 natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject)

@@ -201,6 +201,16 @@ enum leat_pull_event leat_pull_next(struct leat_pull *pull, int64_t timeout_ms, 
 	}
 }
 
+void leat_pull_progress(struct leat_pull *pull)
+{
+	size_t count;
+	const struct leat_msg *held = bus_mailbox_peek(pull->mailbox, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (held[i].seq > 0)
+			leat_msg_progress(pull->bus, &held[i]);
+	}
+}
+
 enum leat_kind leat_pull_get_info(struct leat_pull *pull, struct leat_pull_info *out, struct leat_error *err)
 {
 	return leat_durable_get_info(pull->bus, pull->stream, pull->durable, out, err);

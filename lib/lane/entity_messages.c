@@ -69,6 +69,8 @@ void entity_renew(struct entity_lane *e)
 		for (size_t i = 0; i < e->batches[b].count; i++)
 			leat_msg_progress(e->link.bus, &e->batches[b].rows[i].msg);
 	}
+	if (e->pull != NULL)
+		leat_pull_progress(e->pull);
 	e->progress_at_ms = now + e->params->ack_wait_ms / 3;
 }
 

@@ -15,7 +15,10 @@ const struct leat_pg_statement leat_entity_statements[] = {
 		"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
 		"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
 	{"stream_was_cut", "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"},
-	{"decide_parked", "select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, $6, $7, $8::bigint <> 0)"},
+	{"first_parked", "select leat.first_parked($1, $2::integer, $3)"},
+	{"decide_parked",
+		"select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, nullif($6::bigint, 0), $7, $8::bigint <> 0, "
+        "$9)"},
 };
 const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
 

@@ -10,14 +10,15 @@
 
 #include <string.h>
 
-/* How Postgres refuses to decide the first that is parked; zero: it does not. */
-struct refusal {
+/* What is to be decided, and how Postgres refused that; zero: all that can be. */
+struct pass {
+	int64_t only;         /* a position */
 	const char *for_good; /* why */
 	bool for_now;
 };
 
 static enum leat_kind call(
-	struct entity_lane *e, uint64_t floor_seq, const struct refusal *refusal, struct leat_pg_result **result, struct leat_error *err)
+	struct entity_lane *e, uint64_t floor_seq, const struct pass *pass, struct leat_pg_result **result, struct leat_error *err)
 {
 	struct leat_pg_params params = {0};
 	leat_pg_bind_text(&params, ENTITY_STREAM);
@@ -25,11 +26,26 @@ static enum leat_kind call(
 	leat_pg_bind_int8(&params, (int64_t)floor_seq);
 	leat_pg_bind_int8(&params, e->decide_limit);
 	leat_pg_bind_int8(&params, e->params->batch_bytes);
-	leat_pg_bind_text(&params, refusal->for_good);
+	leat_pg_bind_int8(&params, pass->only);
+	leat_pg_bind_text(&params, pass->for_good);
+	leat_pg_bind_int8(&params, pass->for_now);
 	leat_pg_bind_int8(&params, (int64_t)leat_bus_max_payload(e->link.bus));
-	leat_pg_bind_int8(&params, refusal->for_now);
 	enum leat_kind kind = leat_pg_send(e->link.pg, "decide_parked", &params, err);
 	return kind == LEAT_OK ? entity_finish(e, result, err) : kind;
+}
+
+/* By its position: the first may be another one a moment later, when another process decides too. */
+static enum leat_kind find_first(struct entity_lane *e, uint64_t floor_seq, int64_t *position, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, ENTITY_STREAM);
+	leat_pg_bind_int8(&params, e->epoch);
+	leat_pg_bind_int8(&params, (int64_t)floor_seq);
+	enum leat_kind kind = leat_pg_run(e->link.pg, "first_parked", &params, &result, err);
+	if (kind == LEAT_OK)
+		*position = leat_pg_int8(result, 0, 0);
+	return kind;
 }
 
 /*
@@ -38,24 +54,29 @@ static enum leat_kind call(
  */
 static enum leat_kind decide(struct entity_lane *e, uint64_t floor_seq, struct leat_pg_result **result, struct leat_error *err)
 {
-	struct refusal refusal = {0};
+	struct pass pass = {0};
 	struct leat_error why;
 	for (;;) {
-		enum leat_kind kind = call(e, floor_seq, &refusal, result, err);
+		enum leat_kind kind = call(e, floor_seq, &pass, result, err);
 		if (kind == LEAT_OK) {
 			e->decide_tries = 0;
 			e->decide_limit = e->decide_limit < ENTITY_DECIDE_LIMIT / 2 ? e->decide_limit * 2 : ENTITY_DECIDE_LIMIT;
 		}
-		if (kind == LEAT_OK || refusal.for_good != NULL || refusal.for_now)
+		if (kind == LEAT_OK || pass.for_good != NULL || pass.for_now)
 			return kind;
 		if (kind == LEAT_TEMPORARY && (!leat_pg_alive(e->link.pg) || leat_lane_stopping(e->lane) || ++e->decide_tries < ENTITY_TRIES))
 			return kind;
-		if (e->decide_limit == 1) {
+		if (e->decide_limit > 1) {
+			e->decide_limit /= 2;
+		} else if (pass.only == 0) {
+			if (find_first(e, floor_seq, &pass.only, err) != LEAT_OK)
+				return err->kind;
+		} else {
 			leat_log(LEAT_LOG_ERROR, "entity", "Postgres refuses a parked message: %s", err->text);
 			why = *err;
-			refusal = kind == LEAT_TEMPORARY ? (struct refusal){.for_now = true} : (struct refusal){.for_good = why.text};
+			pass.for_now = kind == LEAT_TEMPORARY;
+			pass.for_good = pass.for_now ? NULL : why.text;
 		}
-		e->decide_limit = e->decide_limit > 1 ? e->decide_limit / 2 : 1;
 	}
 }
 

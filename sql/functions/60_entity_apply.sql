@@ -36,11 +36,12 @@ $$;
 create or replace function leat.first_parked(p_stream text, p_epoch integer, p_floor_seq bigint) returns bigint
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
+declare
+	v_floor constant bigint := leat.note_floor(p_stream, p_epoch, p_floor_seq);
 begin
 	return (
 		select p.position from leat.parked p
-		where p.stream = p_stream and p.position <= leat.note_floor(p_stream, p_epoch, p_floor_seq)
-			and (p.retry_at is null or p.retry_at <= now())
+		where p.stream = p_stream and p.position <= v_floor and (p.retry_at is null or p.retry_at <= now())
 		order by p.position limit 1);
 end
 $$;

@@ -1,5 +1,6 @@
--- One entity intent, written to its targets whatever their state: the general path. The set-based path in 45_entity_groups.sql takes what is
--- simple; both give the state that lib/entity/fold_set.c defines.
+-- One entity intent, written to its targets whatever their state: the general path. What is simple goes by two others: the set-based one
+-- (45_entity_groups.sql), and the short one for a merge that comes alone (55_entity_single.sql). All three give the state that
+-- lib/entity/fold_set.c defines.
 
 -- A target as an intent at some position finds it.
 --   live       an upsert below the position, above the highest delete, is known: the intent counts
@@ -16,8 +17,8 @@ return case
 end;
 
 -- The row after one more intent; pure. p_row may be a row that is not stored yet (positions 0, nothing in it).
--- All that was written above the last delete is taken together, changed, and split again into what is visible (at or above the lowest upsert),
--- what is hidden, and what can never count any more: below the delete, or hidden and not above the floor.
+-- All that was written above the last delete is taken together, changed, and split again into what is visible (at or above the lowest
+-- upsert), what is hidden, and what can never count any more: below the delete, or hidden and not above the floor.
 create or replace function leat.entity_after(p_row leat.entities, p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
 returns leat.entities language plpgsql immutable set search_path = pg_catalog
 as $$
@@ -82,8 +83,9 @@ begin
 end
 $$;
 
--- Writes the intent to every target that has a row: plainly where it is newer than all that was applied, by leat.entity_after elsewhere.
--- Locks: the rows, which the caller has locked in order.
+-- Writes the intent to the targets, which are rows that are live at its position, or any for an upsert or a delete. A merge into a row without
+-- hidden fields is plain: whole where it is newer than all that was applied, by the fields that are older elsewhere. The rest goes by
+-- leat.entity_after. Locks: the rows, which the caller has locked in order.
 create or replace function leat.change_entities(p_tenant uuid, p_ids uuid[], p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
 returns void language plpgsql set search_path = pg_catalog
 as $$
@@ -100,6 +102,13 @@ begin
 			content_positions = e.content_positions || v_content_at, metadata_positions = e.metadata_positions || v_metadata_at,
 			last_position = p_position, updated_at = now()
 		where e.tenant_id = p_tenant and e.id = any (p_ids) and e.hidden is null and e.last_position < p_position;
+		update leat.entities e
+		set content = e.content || leat.newer_fields(e.content_positions, v_content, v_content_at),
+			metadata = e.metadata || leat.newer_fields(e.metadata_positions, v_metadata, v_metadata_at),
+			content_positions = e.content_positions || leat.newer_fields(e.content_positions, v_content_at, v_content_at),
+			metadata_positions = e.metadata_positions || leat.newer_fields(e.metadata_positions, v_metadata_at, v_metadata_at),
+			updated_at = now()
+		where e.tenant_id = p_tenant and e.id = any (p_ids) and e.hidden is null and e.last_position > p_position;
 	end if;
 	update leat.entities e
 	set (entity_type, key, content, metadata, updated_at, deleted_at, last_position, type_position, deleted_position, upsert_positions,
@@ -107,7 +116,7 @@ begin
 		select a.entity_type, a.key, a.content, a.metadata, a.updated_at, a.deleted_at, a.last_position, a.type_position, a.deleted_position,
 			a.upsert_positions, a.content_positions, a.metadata_positions, a.hidden
 		from leat.entity_after(e, p_verb, p_position, p_body, p_floor) a)
-	where e.tenant_id = p_tenant and e.id = any (p_ids) and (not v_plain or e.hidden is not null or e.last_position > p_position);
+	where e.tenant_id = p_tenant and e.id = any (p_ids) and (not v_plain or e.hidden is not null);
 end
 $$;
 

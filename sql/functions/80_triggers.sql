@@ -33,6 +33,11 @@ begin
 		from old_rows o full join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id
 		where n.content is distinct from o.content or n.metadata is distinct from o.metadata or n.entity_type is distinct from o.entity_type
 			or n.key is distinct from o.key or n.deleted_at is distinct from o.deleted_at or n.locked_fields is distinct from o.locked_fields;
+	elsif tg_op = 'TRUNCATE' then
+		insert into leat.audit_log (tenant_id, entity_id, operation, db_user, old)
+		select o.tenant_id, o.id, 'delete', session_user,
+			row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image
+		from leat.entities o;
 	else
 		insert into leat.audit_log (tenant_id, entity_id, operation, db_user, old)
 		select o.tenant_id, o.id, 'delete', session_user,
@@ -49,6 +54,8 @@ create or replace trigger audit_update after update on leat.entities
 referencing old table as old_rows new table as new_rows for each statement execute function leat.audit_entities();
 create or replace trigger audit_delete after delete on leat.entities
 referencing old table as old_rows for each statement execute function leat.audit_entities();
+create or replace trigger audit_truncate before truncate on leat.entities
+for each statement execute function leat.audit_entities();
 
 -- Wakes the relay; one notification a transaction, whatever its rows.
 create or replace function leat.wake_relay() returns trigger

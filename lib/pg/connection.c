@@ -42,7 +42,8 @@ static enum leat_kind fail_result(struct leat_pg *pg, const PGresult *result, st
 	if (state == NULL)
 		return fail_connection(pg, err);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	/* Of a violated constraint, class 23, it is the row: what a tenant stores belongs in no log and no dead letter. */
+	const char *detail = strncmp(state, "23", 2) != 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL) : NULL;
 	return leat_fail(err, leat_pg_kind(state), LEAT_CODE_INTERNAL, "Postgres (%s): %s%s%s", state, message != NULL ? message : "",
 		detail != NULL ? ": " : "", detail != NULL ? detail : "");
 }

@@ -9,12 +9,14 @@ static const char *const temporary[] = {
 	"08",    /* connection exception */
 	"23505", /* unique violation: the apply functions claim with ON CONFLICT, so this is a race about the same message */
 	"25006", /* read-only transaction: a standby, or a failover under way */
+	"26000", /* prepared statement does not exist: a pooler that lends sessions out, which is not ours to use */
 	"28",    /* invalid authorization: the operator's to mend */
 	"3D000", /* database does not exist */
 	"3F000", /* schema does not exist: not migrated yet */
 	"40",    /* serialization failure, deadlock, rollback */
 	"42501", /* insufficient privilege: the operator's to mend */
 	"42883", /* function does not exist: not migrated yet */
+	"42P05", /* prepared statement exists already: the same */
 	"42P01", /* table does not exist: not migrated yet */
 	"53",    /* out of disk, memory, connections */
 	"55P03", /* lock not available */

@@ -57,6 +57,7 @@ struct list {
 	size_t limit;
 	struct leat_msg *found; /* newest first */
 	size_t count;
+	uint64_t among; /* all that there are */
 };
 
 static bool is_wanted(const struct list *list, const struct leat_msg *msg)
@@ -97,6 +98,7 @@ static enum leat_kind find(struct list *list, struct leat_error *err)
 	struct leat_stream_state state;
 	if (leat_stream_get_state(list->bus, DEAD_STREAM, &state, err) != LEAT_OK)
 		return err->kind;
+	list->among = state.messages;
 	uint64_t width = list->limit < WINDOW_MOST ? list->limit : WINDOW_MOST;
 	struct leat_msg *window = leat_alloc(WINDOW_MOST * sizeof *window);
 	enum leat_kind kind = LEAT_OK;
@@ -161,11 +163,26 @@ static void print_table(const struct list *list)
 	}
 	if (list->count > 0)
 		table_print(&table);
+	else if (list->among > 0)
+		printf("none of %" PRIu64 " dead letter%s matches\n", list->among, list->among == 1 ? "" : "s");
 	else
 		printf("no dead letters\n");
 }
 
 /* ---- the command ---- */
+
+static bool check_code(const char *code)
+{
+	LEAT_BUF_SCOPED known = LEAT_BUF_INIT;
+	if (code == NULL)
+		return true;
+	for (enum leat_code each = LEAT_CODE_INVALID_JSON; each <= LEAT_CODE_INTERNAL; each++) {
+		if (strcmp(leat_code_name(each), code) == 0)
+			return true;
+		leat_buf_printf(&known, "%s%s", known.len > 0 ? ", " : "", leat_code_name(each));
+	}
+	return command_fail("dead list", false, "--code: expected one of %s, found \"%s\"", leat_buf_text(&known), code);
+}
 
 static bool choose_subject(struct list *list, const char *tenant, const char *verb)
 {
@@ -220,7 +237,7 @@ static int dead_list(const struct leat_params *params, int argc, char **argv)
 		{.name = "--json", .on = &json},
 		{0},
 	};
-	if (!command_take_flags("dead list", flags, 0, &argc, argv) || !choose_subject(&list, tenant, verb))
+	if (!command_take_flags("dead list", flags, 0, &argc, argv) || !choose_subject(&list, tenant, verb) || !check_code(list.code))
 		return EXIT_USAGE;
 	list.limit = (size_t)(limit < LIMIT_MOST ? limit : LIMIT_MOST);
 	return list_letters(params, &list, json);
@@ -228,10 +245,15 @@ static int dead_list(const struct leat_params *params, int argc, char **argv)
 
 int leat_cmd_dead(struct leat_params *params, int argc, char **argv)
 {
+	static const char *const later[] = {"redrive", "discard", "replay"};
 	if (argc > 1 && strcmp(argv[1], "list") == 0)
 		return dead_list(params, argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "show") == 0)
 		return dead_show(params, argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < sizeof later / sizeof *later; i++) {
+		if (strcmp(argv[1], later[i]) == 0)
+			return command_fail("dead", EXIT_USAGE, "%s is not there yet; publish a corrected message with `leat publish`", later[i]);
+	}
 	return command_fail(
 		"dead", EXIT_USAGE, "expected list or show%s%s; see `leat help dead`", argc > 1 ? ", found " : "", argc > 1 ? argv[1] : "");
 }

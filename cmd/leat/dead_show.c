@@ -1,14 +1,17 @@
 /*
  * `leat dead show SEQ`: one dead letter whole. Its headers and body come from anywhere, so nothing of them reaches the terminal as it is:
- * JSON is indented, other text escaped, anything else is shown as bytes. Fails when the stream does not hold that sequence.
+ * JSON is indented, other text escaped, anything else is shown as bytes. It ends with what to do next. Fails when the stream does not hold
+ * that sequence.
  */
 #include "dead.h"
 
 #include "command.h"
 #include "show.h"
 
+#include "leat/intent.h"
 #include "leat/json.h"
 #include "leat/text.h"
+#include "leat/uuid.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,14 +37,18 @@ static void add_body(struct leat_buf *out, const struct leat_msg *msg)
 	struct leat_error err;
 	struct leat_json json;
 	const char *omitted = leat_msg_header(msg, "Leat-Body-Omitted");
+	leat_buf_printf(out, "\nbody, %zu bytes", msg->data_bytes);
 	if (omitted != NULL) {
-		leat_buf_add_text(out, "left out, it is over the server's limit; bytes: ");
+		leat_buf_add_text(out, "\nleft out, it is over the server's limit; bytes: ");
 		show_text(out, omitted, strlen(omitted));
 	} else if (leat_json_check(&json, msg->data, msg->data_bytes, NESTING, &err) == LEAT_OK) {
+		leat_buf_add_text(out, " as sent, indented here\n");
 		show_json(out, &json);
 	} else if (is_text(msg->data, msg->data_bytes)) {
+		leat_buf_add_text(out, "\n");
 		show_lines(out, msg->data, msg->data_bytes);
 	} else {
+		leat_buf_add_text(out, ", in hexadecimal\n");
 		show_bytes(out, msg->data, msg->data_bytes);
 		return;
 	}
@@ -66,6 +73,19 @@ static void add_headers(struct leat_buf *out, const struct leat_msg *msg)
 	}
 }
 
+/* Only what is known goes into a line that people copy into a shell. */
+static void add_next_step(struct leat_buf *out, const struct dead_letter *letter)
+{
+	struct leat_uuid tenant;
+	const char *dot = strchr(letter->intent, '.');
+	bool known = dot != NULL && leat_uuid_parse(&tenant, letter->tenant, strlen(letter->tenant)) &&
+		leat_intent_find(letter->intent, (size_t)(dot - letter->intent), dot + 1, strlen(dot + 1)) != NULL;
+	leat_buf_printf(out,
+		"\nNothing of it was applied. Mend the cause, or send a corrected body, as one line of JSON, to:\n  leat publish %s --tenant %s "
+	    "--wait\n",
+		known ? letter->intent : "NOUN.VERB", known ? letter->tenant : "TENANT");
+}
+
 static void print_letter(const struct leat_msg *msg)
 {
 	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
@@ -81,8 +101,8 @@ static void print_letter(const struct leat_msg *msg)
 	add_line(&out, "error", letter.error);
 	leat_buf_add_text(&out, "\nheaders\n");
 	add_headers(&out, msg);
-	leat_buf_printf(&out, "\nbody, %zu bytes\n", msg->data_bytes);
 	add_body(&out, msg);
+	add_next_step(&out, &letter);
 	fwrite(out.data, 1, out.len, stdout);
 }
 

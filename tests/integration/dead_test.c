@@ -81,6 +81,16 @@ Test(dead, the_list_is_of_the_newest_that_match_newest_last)
 	free(more);
 }
 
+Test(dead, when_none_matches_it_says_of_how_many)
+{
+	for (int i = 0; i < 3; i++)
+		bury(MERGE_A, "not_found", "why", "{}");
+	say_run(&rig, "code", 0, RIG_ARGS("dead", "list", "--code", "conflict"));
+	say_expect(&rig, "code", "none of 3 dead letters matches\n");
+	say_run(&rig, "tenant", 0, RIG_ARGS("dead", "list", "--tenant", RIG_TENANT_B));
+	say_expect(&rig, "tenant", "none of 3 dead letters matches\n");
+}
+
 Test(dead, a_line_of_the_list_tells_what_where_and_why)
 {
 	bury(MERGE_A, "not_found", "entity_id: does not exist", "{}");
@@ -108,6 +118,10 @@ Test(dead, show_prints_headers_and_json_without_rounding_a_number)
 	say_expect(&rig, "show", "tenant    " RIG_TENANT_A "\n");
 	say_expect(&rig, "show", "  Leat-Id: mine\n");
 	say_expect(&rig, "show", "  Leat-Origin-Seq: 77\n");
+	say_expect(&rig, "show", "  leat publish entity.merge --tenant " RIG_TENANT_A " --wait\n");
+	LEAT_BUF_SCOPED head = LEAT_BUF_INIT;
+	leat_buf_printf(&head, "\nbody, %zu bytes as sent, indented here\n{\n", strlen(body));
+	say_expect(&rig, "show", leat_buf_text(&head));
 	say_expect(&rig, "show",
 		"{\n  \"content\": {\n    \"n\": 12345678901234567890,\n    \"r\": 1.50,\n    \"e\": {},\n"
 		"    \"list\": [\n      1,\n      \"\\u202e\"\n    ]\n  }\n}\n");
@@ -139,6 +153,16 @@ Test(dead, show_tells_that_a_body_was_left_out)
 	say_expect(&rig, "show", "over the server's limit; bytes: 9000000\n");
 }
 
+Test(dead, show_puts_nothing_unknown_into_what_to_do_next)
+{
+	bury("leat.dead." RIG_TENANT_A ".entity.$(reboot)", "unknown_verb", "why", "{}");
+	bury("leat.dead.unroutable", "unknown_verb", "why", "{}");
+	say_run(&rig, "verb", 0, RIG_ARGS("dead", "show", "1"));
+	say_expect(&rig, "verb", "\n  leat publish NOUN.VERB --tenant TENANT --wait\n");
+	say_run(&rig, "unroutable", 0, RIG_ARGS("dead", "show", "2"));
+	say_expect(&rig, "unroutable", "\n  leat publish NOUN.VERB --tenant TENANT --wait\n");
+}
+
 Test(dead, what_is_not_there_cannot_be_shown)
 {
 	bury(MERGE_A, "not_found", "why", "{}");
@@ -153,6 +177,19 @@ Test(dead, what_cannot_be_a_filter_is_refused)
 {
 	say_run(&rig, "tenant", 2, RIG_ARGS("dead", "list", "--tenant", "*"));
 	say_run(&rig, "verb", 2, RIG_ARGS("dead", "list", "--verb", "merge"));
+	say_run(&rig, "code", 2, RIG_ARGS("dead", "list", "--code", "nope"));
+	say_expect_log(&rig, "code", "--code: expected one of invalid_json, invalid_message, ");
+	say_expect_log(&rig, "code", ", already_claimed, internal, found \"nope\"");
+	say_run(&rig, "empty", 2, RIG_ARGS("dead", "list", "--code="));
+}
+
+Test(dead, what_a_later_version_will_do_is_said_to_be_missing)
+{
+	static const char *const later[] = {"redrive", "discard", "replay"};
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		say_run(&rig, later[i], 2, RIG_ARGS("dead", later[i], "1"));
+		say_expect_log(&rig, later[i], "not there yet; publish a corrected message with `leat publish`");
+	}
 }
 
 Test(dead, before_the_first_migration_it_says_what_to_run)

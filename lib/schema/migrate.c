@@ -86,7 +86,8 @@ static enum leat_kind bring_up(struct leat_pg *pg, const struct leat_sql_file *f
 		return LEAT_OK;
 	if (recorded != NULL && starts_with(file->name, MIGRATIONS))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_CONFLICT,
-			"%s has another checksum than when it was run in this database (%.12s, then %.12s): a migration never changes; add a new one",
+			"%s has another checksum than when it was run in this database (%.12s, then %.12s): a migration never changes; add a new one.\n"
+			"This database was made by another version of Leat: go back to that version, or, for a trial, remove the folder .leat",
 			file->name, checksum, recorded);
 	if (run_file(pg, file, checksum, err) != LEAT_OK)
 		return err->kind;

@@ -65,6 +65,7 @@ Test(schema, a_migration_that_was_run_with_other_contents_is_refused_by_its_name
 	rig_sql(&rig, "update leat.schema_files set checksum = 'another' where name like 'functions/%%'");
 	say_run(&rig, "again", 1, RIG_ARGS("migrate"));
 	say_expect_log(&rig, "again", "migrations/0001_entities.sql has another checksum");
+	say_expect_log(&rig, "again", "go back to that version, or, for a trial, remove the folder .leat\n");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.schema_files where checksum <> 'another'"), 0);
 }
 

@@ -59,6 +59,7 @@ struct leat_process {
 	struct leat_uuid id;
 	_Atomic bool stopping;
 	int stop_fd;              /* readable once the process stops */
+	int change_fd;            /* readable once a lane entered another state; keep empties it */
 	_Atomic bool parked_seen; /* keep saw parked intents: entity looks at the floor */
 	struct leat_lane lanes[LEAT_LANES];
 	size_t lane_count;

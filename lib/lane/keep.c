@@ -1,14 +1,22 @@
 /*
- * The keep lane: tells the database every few seconds that this process is there and how its lanes are, which `leat status` shows; and
- * learns whether intents are parked that nobody looks after, because the process that parked them is gone.
+ * The keep lane: tells the database that this process is there and how its lanes are, which `leat status` shows, every few seconds and
+ * whenever a lane entered another state; and learns whether intents are parked that nobody looks after, because the process that parked
+ * them is gone.
  */
 #include "lanes.h"
 
 #include "leat/log.h"
 #include "leat/version.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
+
+/* The lowest process_heartbeat_ms. */
+enum { PAUSE_MS = 1000 };
 
 static const struct leat_pg_statement statements[] = {
 	{"heartbeat", "select leat.heartbeat($1::uuid, $2, $3, $4::integer, $5, $6::jsonb)"},
@@ -34,6 +42,16 @@ static enum leat_kind beat(struct lane_link *link, const char *id, const char *h
 	return kind;
 }
 
+/* Until the next heartbeat is due, or a lane's state is news; whatever changes, a second at least. */
+static void wait_for_news(const struct leat_lane *lane)
+{
+	const struct leat_process *process = lane->process;
+	struct pollfd events[] = {{.fd = process->stop_fd, .events = POLLIN}, {.fd = process->change_fd, .events = POLLIN}};
+	leat_lane_sleep(lane, PAUSE_MS);
+	if (poll(events, 2, (int)(process->params->process_heartbeat_ms - PAUSE_MS)) < 0 && errno != EINTR)
+		abort();
+}
+
 static void leave(struct lane_link *link, const char *id)
 {
 	struct leat_error err;
@@ -57,13 +75,15 @@ void lane_keep_run(struct leat_lane *lane)
 		if (!lane_link_open_pg(&link, statements, sizeof statements / sizeof *statements))
 			continue;
 		leat_lane_enter(lane, "working", NULL);
+		eventfd_t changes;
+		eventfd_read(lane->process->change_fd, &changes); /* it fails when there are none */
 		if (beat(&link, id, host, &err) != LEAT_OK) {
 			leat_lane_count(lane, LEAT_COUNT_RECONNECTS, 1);
 			lane_link_close_pg(&link);
 			lane_link_wait(&link, "waiting for Postgres", err.text);
 			continue;
 		}
-		leat_lane_sleep(lane, lane->process->params->process_heartbeat_ms);
+		wait_for_news(lane);
 	}
 	if (link.pg != NULL)
 		leave(&link, id);

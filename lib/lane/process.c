@@ -36,6 +36,8 @@ void leat_lane_enter(struct leat_lane *lane, const char *state, const char *why)
 		return;
 	atomic_store(&lane->state, state);
 	atomic_store(&lane->state_since_ms, leat_clock_ms());
+	if (eventfd_write(lane->process->change_fd, 1) != 0)
+		abort();
 	leat_log(
 		why != NULL ? LEAT_LOG_WARN : LEAT_LOG_INFO, lane->type->name, "%s%s%s", state, why != NULL ? ": " : "", why != NULL ? why : "");
 }
@@ -145,7 +147,8 @@ enum leat_kind leat_process_run(const struct leat_params *params, struct leat_er
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	process.stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (process.stop_fd < 0)
+	process.change_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (process.stop_fd < 0 || process.change_fd < 0)
 		abort();
 
 	pthread_t threads[LEAT_LANES] = {0};
@@ -160,5 +163,6 @@ enum leat_kind leat_process_run(const struct leat_params *params, struct leat_er
 	if (!join_lanes(&process, threads))
 		_exit(0); /* without the libraries' own clearing up, under the feet of a lane that still runs */
 	close(process.stop_fd);
+	close(process.change_fd);
 	return LEAT_OK;
 }

@@ -115,6 +115,16 @@ Test(status, without_a_consumer_it_ends_with_1_and_says_why)
 	say_expect(&rig, "quiet", "no consumer of queue group leat was seen within 3 heartbeats");
 }
 
+Test(status, a_state_that_changed_is_told_before_the_next_heartbeat)
+{
+	static const char state[] = "select coalesce(min(lanes #>> '{entity,state}'), '') from leat.processes";
+	rig_delete_stream(&rig, "LEAT_ENTITY");
+	rig_start(&rig, "consume", RIG_ARGS("consume", "--process-heartbeat-ms", "60000"));
+	rig_sql_wait(&rig, 30, "waiting for the stream (run leat migrate)", "%s", state);
+	rig_migrate(&rig);
+	rig_sql_wait(&rig, 30, "working", "%s", state);
+}
+
 Test(status, a_consumer_of_another_group_is_shown_and_does_not_count)
 {
 	rig_start(&rig, "consume", RIG_ARGS("consume", "--queue-group", "other"));

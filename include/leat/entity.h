@@ -1,5 +1,6 @@
 /*
- * A batch of entity intents: messages in, one call of leat.apply_entity_intents, outcomes out.
+ * A batch of entity intents: messages in, one call, outcomes out. The call is leat.apply_entity_intents with an array a column, or for a
+ * batch of one leat.apply_entity_intent with scalars.
  *
  * The life of a batch: leat_batch_add takes messages and decodes them; leat_batch_close sorts; leat_batch_send starts the call for a
  * range of rows and leat_batch_receive reads its answer into them; the lane then settles each row; leat_batch_clear frees the messages and
@@ -73,7 +74,7 @@ void leat_batch_close(struct leat_batch *batch);
 enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, int64_t reply_bytes,
 	struct leat_error *err) __attribute__((warn_unused_result));
 void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const struct leat_pg_result *result);
-/* The database refused this row for good: from now on it goes in as rejected. */
+/* The decoder, or the database, refused this row for good: from now on it goes in as rejected. */
 void leat_batch_reject(struct leat_batch_row *row, enum leat_code code, const char *why);
 /* Frees the messages. */
 void leat_batch_clear(struct leat_batch *batch);

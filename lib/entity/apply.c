@@ -1,11 +1,11 @@
-/* The call: rows to array parameters of leat.apply_entity_intents, its answer back into the rows. */
+/* The call: rows to array parameters of leat.apply_entity_intents, or one row to scalars of leat.apply_entity_intent; its answer back. */
 #include "leat/entity.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The same for a batch, which gives an array each, and for one message. */
+/* The same for several messages, which give an array each, and for one, which gives scalars. */
 #define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16"
 
 const struct leat_pg_statement leat_entity_statements[] = {
@@ -18,7 +18,7 @@ const struct leat_pg_statement leat_entity_statements[] = {
 	{"first_parked", "select leat.first_parked($1, $2::integer, $3)"},
 	{"decide_parked",
 		"select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, nullif($6::bigint, 0), $7, $8::bigint <> 0, "
-        "$9)"},
+		"$9)"},
 };
 const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
 

@@ -1,4 +1,7 @@
-/* Parameters: scalars as text, arrays in the binary format (array_recv): dimensions, flags, element type, length, lower bound, elements. */
+/*
+ * Parameters: scalars as text; arrays in the binary format (array_recv): dimensions, flags, element type, length, lower bound, elements;
+ * the only element of an array, when it stands for itself, as its bytes are there.
+ */
 #include "leat/pg.h"
 
 #include <arpa/inet.h>

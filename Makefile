@@ -38,15 +38,15 @@ run: packages-run all
 
 # LEAT_TESTS="--filter 'local/*'" runs some of them. Two of these at once take turns at building, not at testing.
 test: packages-test
-	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/clients.ok
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/npm/clients
 	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
 soak: packages-test
-	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/clients.ok
+	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/npm/clients
 	$(Q)LEAT_SOAK=1 LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
 
 bench: packages-test
-	$(take_turns) $(B)/bench/bench $(B)/leat
+	$(take_turns) $(B)/bench/bench $(B)/leat $(B)/npm/bench
 	$(Q)LEAT_BINARY=$(abspath $(B))/leat $(B)/bench/bench $(LEAT_BENCH)
 
 take_turns = +$(Q)mkdir -p $(B) && flock -o $(B)/lock $(MAKE) --no-print-directory
@@ -111,12 +111,12 @@ $(B)/bench/bench: $(call objects,release,$(LIB)) $(call objects,bench,$(BENCH))
 $(B)/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(call objects,fuzz,$(LIB))
 	$(call link,$(CLANG),$(SANITIZE) -fsanitize=fuzzer)
 
-# ---- what the clients under tests/clients need from npm ----
+# ---- what the programs in tests/clients and tests/bench need from npm ----
 
-$(B)/clients.ok: tests/clients/package.json tests/clients/package-lock.json | packages-test
-	@echo "  npm tests/clients"
-	$(Q)cd tests/clients && npm ci --loglevel=error --no-audit --no-fund >/dev/null
-	$(Q)touch $@
+$(B)/npm/%: tests/%/package.json tests/%/package-lock.json | packages-test
+	@echo "  npm tests/$*"
+	$(Q)cd tests/$* && npm ci --loglevel=error --no-audit --no-fund >/dev/null
+	$(Q)mkdir -p $(@D) && touch $@
 
 # ---- the schema, embedded: one string per file, one literal per line ----
 

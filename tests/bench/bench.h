@@ -41,6 +41,7 @@ struct stage {
 	struct leat_pg *pg;
 	struct leat_child consumers[BENCH_CONSUMERS];
 	size_t consumer_count;
+	struct leat_child by_hand;
 };
 
 /* With schema and streams; `entities`: with entities, applied by a consumer that is gone again. */
@@ -48,8 +49,13 @@ void stage_open(struct stage *stage, struct bench *bench, bool entities);
 void stage_close(struct stage *stage);
 void stage_start_consumers(struct stage *stage, size_t count);
 void stage_stop_consumers(struct stage *stage);
+/* Starts a program that finds the stage's servers in its environment. */
+void stage_start(struct stage *stage, struct leat_child *child, const char *const argv[]);
+#define LEAT_DURABLE "leat-entity"
+/* Waits until somebody pulls from the durable. */
+void stage_wait_pulled(struct stage *stage, const char *durable);
 /* Waits until the durable has nothing to deliver and nothing unsettled. */
-void stage_wait_drained(struct stage *stage);
+void stage_wait_drained(struct stage *stage, const char *durable);
 /* The dust of what came before is settled: vacuum, checkpoint. */
 void stage_rest(struct stage *stage);
 int64_t stage_ask(struct stage *stage, const char *sql);
@@ -82,8 +88,10 @@ void load_send_stamped(struct stage *stage, struct draw *draw, size_t number);
 void yardstick_install(struct stage *stage);
 /* Calls of that function per second by pgbench, the best of 8 and 32 clients; prints both. */
 void yardstick_measure(struct bench *bench);
-/* Consumes the stage's stream by hand, a call and an acknowledgement per message, until `count` are done. */
-void yardstick_consume(struct stage *stage, size_t count);
+/* A consumer of the stage's stream as one writes it by hand; its durable is YARDSTICK_DURABLE. */
+#define YARDSTICK_DURABLE "by-hand"
+void yardstick_start_consumer(struct stage *stage);
+void yardstick_stop_consumer(struct stage *stage);
 
 /* ---- the parts ---- */
 

@@ -20,7 +20,7 @@ static double drain(struct bench *bench, bool zipf, size_t consumers)
 
 	int64_t started_ms = leat_clock_ms();
 	stage_start_consumers(&stage, consumers);
-	stage_wait_drained(&stage);
+	stage_wait_drained(&stage, LEAT_DURABLE);
 	double seconds = (double)(leat_clock_ms() - started_ms) / 1000;
 
 	int64_t applied = stage_ask(&stage, "select count(*) from leat.activity where verb = 'merge' and outcome = 'applied'");
@@ -41,7 +41,7 @@ void bench_drain(struct bench *bench)
 			if (consumers[i] == 1)
 				of_one = per_s;
 			bench_print("{\"figure\":\"drain\",\"keys\":\"%s\",\"consumers\":%zu,\"messages\":%d,\"per_s\":%.0f,\"yardstick_per_s\":%.0f,"
-				"\"ratio\":%.2f,\"of_one_consumer\":%.2f}",
+						"\"ratio\":%.2f,\"of_one_consumer\":%.2f}",
 				zipf ? "zipf 1.1" : "uniform", consumers[i], MESSAGES, per_s, bench->yardstick_per_s, per_s / bench->yardstick_per_s,
 				per_s / of_one);
 		}

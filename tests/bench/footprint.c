@@ -22,10 +22,10 @@ void bench_memory(struct bench *bench)
 	stage_open(&stage, bench, true);
 	stage_start_consumers(&stage, 1);
 	load_store_merges(&stage, &draw, few);
-	stage_wait_drained(&stage);
+	stage_wait_drained(&stage, LEAT_DURABLE);
 	int64_t after_few_kb = bench_resident_kb(stage.consumers[0].pid);
 	load_store_merges(&stage, &draw, many - few);
-	stage_wait_drained(&stage);
+	stage_wait_drained(&stage, LEAT_DURABLE);
 	int64_t after_many_kb = bench_resident_kb(stage.consumers[0].pid);
 	bench_print("{\"figure\":\"memory\",\"messages\":[%zu,%zu],\"resident_mb\":[%.1f,%.1f],\"growth\":%.3f}", few, many,
 		(double)after_few_kb / 1024, (double)after_many_kb / 1024, (double)after_many_kb / (double)after_few_kb);
@@ -58,7 +58,7 @@ void bench_idle(struct bench *bench)
 	struct stage stage;
 	stage_open(&stage, bench, true);
 	stage_start_consumers(&stage, 1);
-	stage_wait_drained(&stage);
+	stage_wait_drained(&stage, LEAT_DURABLE);
 	set_autovacuum(&stage, false);
 	poll(NULL, 0, SETTLE_MS);
 	int64_t transactions_before = transactions(&stage);

@@ -12,24 +12,28 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define DURABLE "leat-entity"
 #define LOOK_MS 10
-#define DRAIN_LIMIT_MS 600000
+#define WAIT_LIMIT_MS 600000
 #define REQUEST_MS 30000
 
-static void start_leat(struct stage *stage, struct leat_child *child, const char *command)
+void stage_start(struct stage *stage, struct leat_child *child, const char *const argv[])
 {
 	char nats[160];
 	char database[300];
 	char log[PATH_MAX + 64];
 	snprintf(nats, sizeof nats, "LEAT_NATS_URL=%s", stage->nats.url);
 	snprintf(database, sizeof database, "LEAT_DATABASE_URL=%s", stage->database_url);
-	snprintf(log, sizeof log, "%s/%s/leat.log", stage->bench->folder, stage->name);
-	const char *argv[] = {stage->bench->binary, command, NULL};
+	snprintf(log, sizeof log, "%s/%s/log", stage->bench->folder, stage->name);
 	const char *environment[] = {nats, database, NULL};
 	struct leat_child_spec spec = {.argv = argv, .environment = environment, .log = log, .death_signal = SIGKILL};
 	struct leat_error err;
 	bench_must(leat_child_start(child, &spec, &err), &err);
+}
+
+static void start_leat(struct stage *stage, struct leat_child *child, const char *command)
+{
+	const char *argv[] = {stage->bench->binary, command, NULL};
+	stage_start(stage, child, argv);
 }
 
 static void migrate(struct stage *stage)
@@ -75,7 +79,7 @@ void stage_open(struct stage *stage, struct bench *bench, bool entities)
 	if (entities) {
 		load_store_entities(stage);
 		stage_start_consumers(stage, 1);
-		stage_wait_drained(stage);
+		stage_wait_drained(stage, LEAT_DURABLE);
 		stage_stop_consumers(stage);
 	}
 }
@@ -111,21 +115,42 @@ void stage_stop_consumers(struct stage *stage)
 	stage->consumer_count = 0;
 }
 
-void stage_wait_drained(struct stage *stage)
+static bool is_pulled(const struct leat_pull_info *info)
 {
-	int64_t deadline = leat_clock_ms() + DRAIN_LIMIT_MS;
-	struct leat_pull_info info;
+	return info->waiting > 0;
+}
+
+static bool is_drained(const struct leat_pull_info *info)
+{
+	return info->pending == 0 && info->ack_pending == 0;
+}
+
+static void wait_until(struct stage *stage, const char *durable, bool (*is_so)(const struct leat_pull_info *info))
+{
+	int64_t deadline = leat_clock_ms() + WAIT_LIMIT_MS;
+	struct leat_pull_info info = {0};
 	struct leat_error err;
 	for (;;) {
-		enum leat_kind kind = leat_durable_get_info(stage->bus, "LEAT_ENTITY", DURABLE, &info, &err);
+		enum leat_kind kind = leat_durable_get_info(stage->bus, "LEAT_ENTITY", durable, &info, &err);
 		if (kind != LEAT_OK && err.code != LEAT_CODE_NOT_FOUND)
 			bench_must(kind, &err);
-		if (kind == LEAT_OK && info.pending == 0 && info.ack_pending == 0)
+		if (kind == LEAT_OK && is_so(&info))
 			return;
 		if (leat_clock_ms() > deadline)
-			bench_die("not drained: %" PRIu64 " waiting, %" PRIu64 " unsettled", info.pending, info.ack_pending);
+			bench_die("durable %s: %" PRIu64 " waiting, %" PRIu64 " unsettled, %" PRIu64 " pulls; see %s/%s/log", durable, info.pending,
+				info.ack_pending, info.waiting, stage->bench->folder, stage->name);
 		poll(NULL, 0, LOOK_MS);
 	}
+}
+
+void stage_wait_pulled(struct stage *stage, const char *durable)
+{
+	wait_until(stage, durable, is_pulled);
+}
+
+void stage_wait_drained(struct stage *stage, const char *durable)
+{
+	wait_until(stage, durable, is_drained);
 }
 
 void stage_rest(struct stage *stage)

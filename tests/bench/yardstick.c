@@ -1,20 +1,17 @@
 /*
  * The yardsticks: what one would write without Leat. A table, a function that merges by `||` in one update, row triggers for audit and
- * updated_at; called once per merge, by pgbench as fast as it goes, or by a consumer written by hand.
+ * updated_at; called once per merge, by pgbench as fast as it goes, or by a consumer written by hand, by_hand.mjs.
  */
 #include "bench.h"
 
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECONDS "8"
 #define PGBENCH_LIMIT_MS 60000
-#define HANDS 4 /* calls at once by hand, as by a small pool of connections */
-#define LOOK_MS 100
+#define STOP_MS 10000
 
 static const char schema[] =
 	"create schema plain;"
@@ -30,16 +27,16 @@ static const char schema[] =
 	"create trigger touch before update on plain.entities for each row execute function plain.touch();"
 	"create trigger audit after update on plain.entities for each row execute function plain.audit();"
 	"insert into plain.entities (tenant_id, id, entity_type, content)"
-	" select ('11111111-0000-4000-8000-' || lpad((n % 10)::text, 12, '0'))::uuid, ('22222222-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,"
+	" select ('11111111-0000-4000-8000-' || lpad((n % 10)::text, 12, '0'))::uuid, ('22222222-0000-4000-8000-' || lpad(n::text, 12, "
+    "'0'))::uuid,"
 	" 'order', jsonb_build_object('title', 'Order ' || n, 'status', 'new', 'progress', 0, 'sent', 0, 'customer', 'Customer ' || n,"
 	" 'lines', '[1,2,3]'::jsonb, 'total', n + 0.5, 'note', 'none') from generate_series(0, 9999) n";
 
-static const char script[] =
-	"\\set n random(0, 9999)\n"
-	"\\set v random(1, 1000000)\n"
-	"select plain.merge_entity_content(('22222222-0000-4000-8000-' || lpad(:n::text, 12, '0'))::uuid,"
-	" ('11111111-0000-4000-8000-' || lpad((:n::int % 10)::text, 12, '0'))::uuid,"
-	" jsonb_build_object('status', 'step ' || :v::int % 100, 'progress', :v::int));\n";
+static const char script[] = "\\set n random(0, 9999)\n"
+							 "\\set v random(1, 1000000)\n"
+							 "select plain.merge_entity_content(('22222222-0000-4000-8000-' || lpad(:n::text, 12, '0'))::uuid,"
+							 " ('11111111-0000-4000-8000-' || lpad((:n::int % 10)::text, 12, '0'))::uuid,"
+							 " jsonb_build_object('status', 'step ' || :v::int % 100, 'progress', :v::int));\n";
 
 void yardstick_install(struct stage *stage)
 {
@@ -72,7 +69,8 @@ static double run_pgbench(struct stage *stage, const char *script_path, const ch
 	int status = -1;
 	snprintf(output, sizeof output, "%s/pgbench.out", stage->bench->folder);
 	bench_must(leat_program_find(program, "pgbench", "postgresql-15", &err), &err);
-	const char *argv[] = {program, "-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", SECONDS, "-f", script_path, stage->database_url, NULL};
+	const char *argv[] = {
+		program, "-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", SECONDS, "-f", script_path, stage->database_url, NULL};
 	struct leat_child_spec spec = {.argv = argv, .output = output, .log = "/dev/null", .death_signal = SIGKILL};
 	stage_rest(stage);
 	bench_must(leat_child_start(&child, &spec, &err), &err);
@@ -94,7 +92,8 @@ void yardstick_measure(struct bench *bench)
 		bench_die("can't write %s", path);
 	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
 		double per_s = run_pgbench(&stage, path, clients[i]);
-		bench_print("{\"figure\":\"yardstick\",\"what\":\"plain merge function by pgbench\",\"clients\":%s,\"per_s\":%.0f}", clients[i], per_s);
+		bench_print(
+			"{\"figure\":\"yardstick\",\"what\":\"plain merge function by pgbench\",\"clients\":%s,\"per_s\":%.0f}", clients[i], per_s);
 		if (per_s > bench->yardstick_per_s)
 			bench->yardstick_per_s = per_s;
 	}
@@ -103,83 +102,16 @@ void yardstick_measure(struct bench *bench)
 
 /* ---- by hand ---- */
 
-/* Subject and body of a message to the three parameters; leaves the checking to nobody, as such consumers do. */
-static void bind_merge(struct leat_pg_params *params, const struct leat_msg *msg, char tenant[37], char entity[37], char content[512])
+void yardstick_start_consumer(struct stage *stage)
 {
-	const char *id = strstr(msg->data, "\"entity_id\":\"");
-	const char *object = strstr(msg->data, "\"content\":");
-	if (id == NULL || object == NULL)
-		bench_die("not a message of the benchmark");
-	object += strlen("\"content\":");
-	snprintf(tenant, 37, "%s", msg->subject + strlen("leat.intent."));
-	snprintf(entity, 37, "%s", id + strlen("\"entity_id\":\""));
-	snprintf(content, 512, "%.*s", (int)(msg->data + msg->data_bytes - 1 - object), object);
-	leat_pg_bind_text(params, entity);
-	leat_pg_bind_text(params, tenant);
-	leat_pg_bind_text(params, content);
-}
-
-static void consume_one(struct leat_pg *pg, struct leat_bus *bus, struct leat_msg *msg)
-{
-	struct leat_pg_params params = {0};
+	static const char *const argv[] = {"node", "tests/bench/by_hand.mjs", NULL};
+	char program[PATH_MAX];
 	struct leat_error err;
-	char tenant[37];
-	char entity[37];
-	char content[512];
-	bind_merge(&params, msg, tenant, entity, content);
-	bench_must(leat_pg_run(pg, "merge", &params, NULL, &err), &err);
-	leat_msg_ack(bus, msg);
-	leat_msg_free(msg);
+	bench_must(leat_program_find(program, argv[0], "nodejs", &err), &err);
+	stage_start(stage, &stage->by_hand, argv);
 }
 
-/* One of the hands: its own connections, one message at a time. */
-struct hand {
-	pthread_t thread;
-	struct stage *stage;
-	_Atomic size_t *left;
-};
-
-static void *work(void *argument)
+void yardstick_stop_consumer(struct stage *stage)
 {
-	static const struct leat_pg_statement merge[] = {{"merge", "select plain.merge_entity_content($1::uuid, $2::uuid, $3::jsonb)"}};
-	const struct hand *hand = argument;
-	const struct leat_bus_options bus_options = {
-		.url = hand->stage->nats.url, .name = "by hand", .request_timeout_ms = 10000, .retry_first_ms = 50, .retry_limit_ms = 500};
-	const struct leat_pull_options options = {
-		.stream = "LEAT_ENTITY", .durable = "by-hand", .ack_wait_ms = 10000, .max_ack_pending = 50000, .batch = 1, .batch_bytes = 8388608,
-		.idle_heartbeat_ms = 5000};
-	struct leat_bus *bus = NULL;
-	struct leat_pg *pg = NULL;
-	struct leat_pull *pull = NULL;
-	struct leat_error err;
-	bench_must(leat_pg_open(&pg, hand->stage->database_url, "by hand", merge, 1, &err), &err);
-	bench_must(leat_bus_open(&bus, &bus_options, &err), &err);
-	bench_must(leat_pull_open(&pull, bus, &options, &err), &err);
-	while (atomic_load(hand->left) > 0) {
-		struct leat_msg msg;
-		enum leat_pull_event event = leat_pull_next(pull, LOOK_MS, &msg, &err);
-		if (event == LEAT_PULL_BROKEN)
-			bench_die("by hand: %s", err.text);
-		if (event == LEAT_PULL_MESSAGE) {
-			consume_one(pg, bus, &msg);
-			atomic_fetch_sub(hand->left, 1);
-		}
-	}
-	leat_pull_close(pull);
-	leat_bus_close(bus);
-	leat_pg_close(pg);
-	return NULL;
-}
-
-void yardstick_consume(struct stage *stage, size_t count)
-{
-	struct hand hands[HANDS];
-	_Atomic size_t left = count;
-	for (size_t i = 0; i < HANDS; i++) {
-		hands[i] = (struct hand){.stage = stage, .left = &left};
-		if (pthread_create(&hands[i].thread, NULL, work, &hands[i]) != 0)
-			bench_die("no thread");
-	}
-	for (size_t i = 0; i < HANDS; i++)
-		pthread_join(hands[i].thread, NULL);
+	leat_child_stop(&stage->by_hand, SIGTERM, STOP_MS);
 }

@@ -99,6 +99,36 @@ Test(bus_pull, progress_keeps_a_message_ours)
 	leat_pull_close(pull);
 }
 
+static bool something_came_again(void *pull)
+{
+	struct leat_pull_info info;
+	leat_pull_progress(pull);
+	must(leat_pull_get_info(pull, &info, &err));
+	return info.redelivered > 0;
+}
+
+/* The first is handed out and not renewed: when it comes again, the AckWait of all the others is over too. */
+Test(bus_pull, progress_keeps_what_waits_to_be_handed_out)
+{
+	struct leat_pull_options impatient = workers;
+	impatient.ack_wait_ms = 2000;
+	store_many(20);
+	struct leat_pull *pull = open_pull(&impatient);
+	struct leat_msg first = next(pull, 5000);
+	cr_assert(rig_wait_until(something_came_again, pull, 10));
+	for (uint64_t seq = 2; seq <= 20; seq++) {
+		struct leat_msg msg = next(pull, 5000);
+		cr_assert_eq(msg.seq, seq);
+		settle(&msg);
+	}
+	struct leat_msg again = next(pull, 5000);
+	cr_assert_eq(again.seq, first.seq);
+	settle(&again);
+	cr_assert_eq(leat_pull_next(pull, 500, &again, &err), LEAT_PULL_EMPTY, "%d came again", (int)again.seq);
+	leat_msg_free(&first);
+	leat_pull_close(pull);
+}
+
 /* max_bytes below what one message needs would block the durable for ever. */
 Test(bus_pull, largest_message_passes_the_smallest_byte_limit)
 {

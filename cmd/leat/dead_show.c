@@ -77,12 +77,10 @@ static void add_headers(struct leat_buf *out, const struct leat_msg *msg)
 static void add_next_step(struct leat_buf *out, const struct dead_letter *letter)
 {
 	struct leat_uuid tenant;
-	const char *dot = strchr(letter->intent, '.');
-	bool known = dot != NULL && leat_uuid_parse(&tenant, letter->tenant, strlen(letter->tenant)) &&
-		leat_intent_find(letter->intent, (size_t)(dot - letter->intent), dot + 1, strlen(dot + 1)) != NULL;
+	bool known = leat_uuid_parse(&tenant, letter->tenant, strlen(letter->tenant)) && leat_intent_find_name(letter->intent) != NULL;
 	leat_buf_printf(out,
 		"\nNothing of it was applied. Mend the cause, or send a corrected body, as one line of JSON, to:\n  leat publish %s --tenant %s "
-	    "--wait\n",
+		"--wait\n",
 		known ? letter->intent : "NOUN.VERB", known ? letter->tenant : "TENANT");
 }
 

@@ -12,12 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool is_known(const char *word)
-{
-	const char *dot = strchr(word, '.');
-	return dot != NULL && leat_intent_find(word, (size_t)(dot - word), dot + 1, strlen(dot + 1)) != NULL;
-}
-
 /* "did you mean entity.merge?", or all that there are. */
 static void add_hint(struct leat_buf *out, const char *word)
 {
@@ -59,11 +53,11 @@ enum leat_kind publish_take_words(struct publish_defaults *says, const char **pa
 		*path = argv[1];
 		return LEAT_OK;
 	}
-	if (argc == 2 && !is_known(argv[1]))
+	if (argc == 2 && leat_intent_find_name(argv[1]) == NULL)
 		return refuse(argv[1], " is neither a NOUN.VERB nor a file", err);
 	says->intent = argv[1];
 	*path = argc > 2 ? argv[2] : NULL;
 	if (publish_defaults_check(says, err) != LEAT_OK)
 		return err->kind;
-	return is_known(says->intent) ? LEAT_OK : refuse(says->intent, " is no message that there is", err);
+	return leat_intent_find_name(says->intent) != NULL ? LEAT_OK : refuse(says->intent, " is no message that there is", err);
 }

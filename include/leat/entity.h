@@ -49,6 +49,26 @@ struct leat_batch_row {
 	char *short_reply; /* heap: the same, when that is over the server's limit */
 };
 
+/* The parameters of leat.apply_entity_intents after the stream's name, in their order: an array each. */
+enum leat_batch_column {
+	LEAT_BATCH_SEQ,
+	LEAT_BATCH_AT,
+	LEAT_BATCH_SUBJECT,
+	LEAT_BATCH_TENANT,
+	LEAT_BATCH_ROLE,
+	LEAT_BATCH_VERB,
+	LEAT_BATCH_ENTITY,
+	LEAT_BATCH_ACTOR,
+	LEAT_BATCH_ID,
+	LEAT_BATCH_REPLY_TO,
+	LEAT_BATCH_HEADERS,
+	LEAT_BATCH_BODY,
+	LEAT_BATCH_CODE,
+	LEAT_BATCH_MESSAGE,
+	LEAT_BATCH_COLUMNS,
+};
+extern const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS];
+
 struct leat_batch {
 	const struct leat_params *params;
 	struct leat_batch_row *rows;
@@ -57,7 +77,7 @@ struct leat_batch {
 	size_t bytes;   /* of the messages */
 	size_t targets; /* of the intents; those of a bulk count each */
 	struct leat_buf headers;
-	struct leat_pg_array arrays[14];
+	struct leat_pg_array arrays[LEAT_BATCH_COLUMNS];
 };
 
 void leat_batch_init(struct leat_batch *batch, const struct leat_params *params);

@@ -63,6 +63,8 @@ struct leat_intent_type {
 const struct leat_intent_type *leat_intent_table(size_t *count);
 /* NULL when there is no such message. Names need not be terminated. */
 const struct leat_intent_type *leat_intent_find(const char *noun, size_t noun_bytes, const char *verb, size_t verb_bytes);
+/* The same by "NOUN.VERB"; NULL also when there is no dot. */
+const struct leat_intent_type *leat_intent_find_name(const char *name);
 /* Markdown rows: `| intent | body | does |`. */
 void leat_intent_describe(struct leat_buf *out);
 

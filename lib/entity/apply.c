@@ -22,24 +22,21 @@ const struct leat_pg_statement leat_entity_statements[] = {
 };
 const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
 
-/* The parameters after the stream's name, in their order. */
-enum column { SEQ, AT, SUBJECT, TENANT, ROLE, VERB, ENTITY, ACTOR, ID, REPLY_TO, HEADERS, BODY, CODE, MESSAGE, COLUMNS };
-
-static const enum leat_pg_type types[COLUMNS] = {
-	[SEQ] = LEAT_PG_INT8,
-	[AT] = LEAT_PG_TIME,
-	[SUBJECT] = LEAT_PG_TEXT,
-	[TENANT] = LEAT_PG_UUID,
-	[ROLE] = LEAT_PG_TEXT,
-	[VERB] = LEAT_PG_TEXT,
-	[ENTITY] = LEAT_PG_UUID,
-	[ACTOR] = LEAT_PG_TEXT,
-	[ID] = LEAT_PG_TEXT,
-	[REPLY_TO] = LEAT_PG_TEXT,
-	[HEADERS] = LEAT_PG_BYTES,
-	[BODY] = LEAT_PG_BYTES,
-	[CODE] = LEAT_PG_TEXT,
-	[MESSAGE] = LEAT_PG_TEXT,
+const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS] = {
+	[LEAT_BATCH_SEQ] = LEAT_PG_INT8,
+	[LEAT_BATCH_AT] = LEAT_PG_TIME,
+	[LEAT_BATCH_SUBJECT] = LEAT_PG_TEXT,
+	[LEAT_BATCH_TENANT] = LEAT_PG_UUID,
+	[LEAT_BATCH_ROLE] = LEAT_PG_TEXT,
+	[LEAT_BATCH_VERB] = LEAT_PG_TEXT,
+	[LEAT_BATCH_ENTITY] = LEAT_PG_UUID,
+	[LEAT_BATCH_ACTOR] = LEAT_PG_TEXT,
+	[LEAT_BATCH_ID] = LEAT_PG_TEXT,
+	[LEAT_BATCH_REPLY_TO] = LEAT_PG_TEXT,
+	[LEAT_BATCH_HEADERS] = LEAT_PG_BYTES,
+	[LEAT_BATCH_BODY] = LEAT_PG_BYTES,
+	[LEAT_BATCH_CODE] = LEAT_PG_TEXT,
+	[LEAT_BATCH_MESSAGE] = LEAT_PG_TEXT,
 };
 
 static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch, const struct leat_batch_row *row)
@@ -50,34 +47,33 @@ static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch
 	const char *role = subject->routable && subject->role != LEAT_ROLE_NONE ? leat_role_name(subject->role) : NULL;
 	bool single = !rejected && intent->targets == NULL;
 
-	leat_pg_array_add_int8(&arrays[SEQ], (int64_t)row->msg.seq);
-	leat_pg_array_add_time(&arrays[AT], row->msg.timestamp_ns);
-	leat_pg_array_add_text(&arrays[SUBJECT], row->subject != NULL ? row->subject : row->msg.subject);
-	leat_pg_array_add_uuid(&arrays[TENANT], subject->routable ? &subject->tenant : NULL);
-	leat_pg_array_add_text(&arrays[ROLE], role);
-	leat_pg_array_add_bytes(&arrays[VERB], subject->routable ? subject->verb : NULL, subject->verb_bytes);
-	leat_pg_array_add_uuid(&arrays[ENTITY], single ? &intent->entity_id : NULL);
-	leat_pg_array_add_text(&arrays[ACTOR], intent->actor);
-	leat_pg_array_add_text(&arrays[ID], intent->id);
-	leat_pg_array_add_text(&arrays[REPLY_TO], intent->reply_to);
-	leat_pg_array_add_bytes(&arrays[HEADERS], leat_buf_text(&batch->headers) + row->headers_at, row->headers_bytes);
-	leat_pg_array_add_bytes(&arrays[BODY], row->msg.data_bytes > 0 ? row->msg.data : "", row->msg.data_bytes);
-	leat_pg_array_add_text(&arrays[CODE], rejected ? leat_code_name(row->code) : NULL);
-	leat_pg_array_add_text(&arrays[MESSAGE], row->rejection);
+	leat_pg_array_add_int8(&arrays[LEAT_BATCH_SEQ], (int64_t)row->msg.seq);
+	leat_pg_array_add_time(&arrays[LEAT_BATCH_AT], row->msg.timestamp_ns);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_SUBJECT], row->subject != NULL ? row->subject : row->msg.subject);
+	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_TENANT], subject->routable ? &subject->tenant : NULL);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], role);
+	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_VERB], subject->routable ? subject->verb : NULL, subject->verb_bytes);
+	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_ENTITY], single ? &intent->entity_id : NULL);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], intent->actor);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], intent->id);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], intent->reply_to);
+	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_HEADERS], leat_buf_text(&batch->headers) + row->headers_at, row->headers_bytes);
+	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_BODY], row->msg.data_bytes > 0 ? row->msg.data : "", row->msg.data_bytes);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_CODE], rejected ? leat_code_name(row->code) : NULL);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_MESSAGE], row->rejection);
 }
 
 enum leat_kind leat_batch_send(
 	struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, int64_t reply_bytes, struct leat_error *err)
 {
-	static_assert(COLUMNS == sizeof batch->arrays / sizeof *batch->arrays, "one array a column");
 	struct leat_pg_params params = {0};
 	leat_pg_bind_text(&params, "LEAT_ENTITY");
-	for (size_t i = 0; i < COLUMNS; i++)
-		leat_pg_array_start(&batch->arrays[i], types[i]);
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
+		leat_pg_array_start(&batch->arrays[i], leat_batch_types[i]);
 	for (size_t i = from; i < to; i++)
 		add_row(batch->arrays, batch, &batch->rows[i]);
 	bool one = to - from == 1;
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		(one ? leat_pg_bind_only_element : leat_pg_bind_array)(&params, &batch->arrays[i]);
 	leat_pg_bind_int8(&params, reply_bytes);
 	return leat_pg_send(pg, one ? "apply_one" : "apply", &params, err);

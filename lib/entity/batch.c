@@ -5,7 +5,6 @@
  */
 #include "leat/entity.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +18,7 @@ void leat_batch_init(struct leat_batch *batch, const struct leat_params *params)
 static size_t buffer_bytes(const struct leat_batch *batch)
 {
 	size_t bytes = batch->headers.cap;
-	for (size_t i = 0; i < sizeof batch->arrays / sizeof *batch->arrays; i++)
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		bytes += batch->arrays[i].bytes.cap;
 	return bytes;
 }
@@ -27,7 +26,7 @@ static size_t buffer_bytes(const struct leat_batch *batch)
 static void free_buffers(struct leat_batch *batch)
 {
 	leat_buf_free(&batch->headers);
-	for (size_t i = 0; i < sizeof batch->arrays / sizeof *batch->arrays; i++)
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		leat_pg_array_free(&batch->arrays[i]);
 }
 

@@ -50,6 +50,12 @@ const struct leat_intent_type *leat_intent_find(const char *noun, size_t noun_by
 	return NULL;
 }
 
+const struct leat_intent_type *leat_intent_find_name(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	return dot != NULL ? leat_intent_find(name, (size_t)(dot - name), dot + 1, strlen(dot + 1)) : NULL;
+}
+
 size_t leat_intent_field_count(const struct leat_intent_type *type)
 {
 	size_t count = 0;

@@ -28,7 +28,7 @@ static const char schema[] =
 	"create trigger audit after update on plain.entities for each row execute function plain.audit();"
 	"insert into plain.entities (tenant_id, id, entity_type, content)"
 	" select ('11111111-0000-4000-8000-' || lpad((n % 10)::text, 12, '0'))::uuid, ('22222222-0000-4000-8000-' || lpad(n::text, 12, "
-    "'0'))::uuid,"
+	"'0'))::uuid,"
 	" 'order', jsonb_build_object('title', 'Order ' || n, 'status', 'new', 'progress', 0, 'sent', 0, 'customer', 'Customer ' || n,"
 	" 'lines', '[1,2,3]'::jsonb, 'total', n + 0.5, 'note', 'none') from generate_series(0, 9999) n";
 
@@ -105,9 +105,6 @@ void yardstick_measure(struct bench *bench)
 void yardstick_start_consumer(struct stage *stage)
 {
 	static const char *const argv[] = {"node", "tests/bench/by_hand.mjs", NULL};
-	char program[PATH_MAX];
-	struct leat_error err;
-	bench_must(leat_program_find(program, argv[0], "nodejs", &err), &err);
 	stage_start(stage, &stage->by_hand, argv);
 }
 

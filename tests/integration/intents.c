@@ -11,25 +11,6 @@
 
 #define BEGAN_MS INT64_C(1700000000000)
 
-enum column { SEQ, AT, SUBJECT, TENANT, ROLE, VERB, ENTITY, ACTOR, ID, REPLY_TO, HEADERS, BODY, CODE, MESSAGE, COLUMNS };
-
-static const enum leat_pg_type types[COLUMNS] = {
-	[SEQ] = LEAT_PG_INT8,
-	[AT] = LEAT_PG_TIME,
-	[SUBJECT] = LEAT_PG_TEXT,
-	[TENANT] = LEAT_PG_UUID,
-	[ROLE] = LEAT_PG_TEXT,
-	[VERB] = LEAT_PG_TEXT,
-	[ENTITY] = LEAT_PG_UUID,
-	[ACTOR] = LEAT_PG_TEXT,
-	[ID] = LEAT_PG_TEXT,
-	[REPLY_TO] = LEAT_PG_TEXT,
-	[HEADERS] = LEAT_PG_BYTES,
-	[BODY] = LEAT_PG_BYTES,
-	[CODE] = LEAT_PG_TEXT,
-	[MESSAGE] = LEAT_PG_TEXT,
-};
-
 #define ANSWER "select ord, status, code, position, reply, short_reply from "
 #define PARAMETERS "('" STREAM "', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 
@@ -60,7 +41,7 @@ void gate_open(struct gate *gate, const struct rig *rig)
 void gate_close(struct gate *gate)
 {
 	leat_pg_close(gate->pg);
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		leat_pg_array_free(&gate->arrays[i]);
 	*gate = (struct gate){0};
 }
@@ -91,20 +72,20 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	const char *headers = message->headers != NULL ? message->headers : "";
 	const char *tenant = message->tenant != NULL ? message->tenant : RIG_TENANT_A;
 	snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", tenant, message->verb);
-	leat_pg_array_add_int8(&arrays[SEQ], message->seq);
-	leat_pg_array_add_time(&arrays[AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
-	leat_pg_array_add_text(&arrays[SUBJECT], subject);
-	add_uuid(&arrays[TENANT], tenant);
-	leat_pg_array_add_text(&arrays[ROLE], "service");
-	leat_pg_array_add_text(&arrays[VERB], message->verb);
-	add_uuid(&arrays[ENTITY], message->entity);
-	leat_pg_array_add_text(&arrays[ACTOR], "tests");
-	leat_pg_array_add_text(&arrays[ID], message->leat_id);
-	leat_pg_array_add_text(&arrays[REPLY_TO], message->reply_to);
-	leat_pg_array_add_bytes(&arrays[HEADERS], headers, strlen(headers));
-	leat_pg_array_add_bytes(&arrays[BODY], message->body, strlen(message->body));
-	leat_pg_array_add_text(&arrays[CODE], message->code);
-	leat_pg_array_add_text(&arrays[MESSAGE], message->code != NULL ? "as the test says" : NULL);
+	leat_pg_array_add_int8(&arrays[LEAT_BATCH_SEQ], message->seq);
+	leat_pg_array_add_time(&arrays[LEAT_BATCH_AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_SUBJECT], subject);
+	add_uuid(&arrays[LEAT_BATCH_TENANT], tenant);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], "service");
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_VERB], message->verb);
+	add_uuid(&arrays[LEAT_BATCH_ENTITY], message->entity);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], "tests");
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], message->leat_id);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], message->reply_to);
+	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_HEADERS], headers, strlen(headers));
+	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_BODY], message->body, strlen(message->body));
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_CODE], message->code);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_MESSAGE], message->code != NULL ? "as the test says" : NULL);
 }
 
 static char *copy(const char *text)
@@ -133,11 +114,11 @@ enum leat_kind gate_apply(
 {
 	struct leat_pg_params params = {0};
 	LEAT_PG_RESULT_SCOPED *result = NULL;
-	for (size_t i = 0; i < COLUMNS; i++)
-		leat_pg_array_start(&gate->arrays[i], types[i]);
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
+		leat_pg_array_start(&gate->arrays[i], leat_batch_types[i]);
 	for (size_t i = 0; i < count; i++)
 		add_message(gate->arrays, messages[i]);
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		(count == 1 ? leat_pg_bind_only_element : leat_pg_bind_array)(&params, &gate->arrays[i]);
 	if (leat_pg_run(gate->pg, count == 1 ? "apply_one" : "apply", &params, &result, err) != LEAT_OK)
 		return err->kind;

@@ -36,7 +36,7 @@ struct answer {
 
 struct gate {
 	struct leat_pg *pg;
-	struct leat_pg_array arrays[14];
+	struct leat_pg_array arrays[LEAT_BATCH_COLUMNS];
 };
 
 /* The schema of this binary, in the rig's database. */

@@ -28,8 +28,10 @@ int command_fail(const char *command, int status, const char *format, ...)
 static bool find_near(const char *typed, size_t bytes, const struct command_flag *flags, char out[NAME_BYTES])
 {
 #define FIELD(field, ...) #field,
-	static const char *const settings[] = {LEAT_PARAMS(FIELD, FIELD)};
+#define NO_FLAG(...)
+	static const char *const settings[] = {LEAT_PARAMS(FIELD, FIELD, NO_FLAG)};
 #undef FIELD
+#undef NO_FLAG
 	struct leat_text word = {typed, bytes};
 	for (const struct command_flag *flag = flags; flag->name != NULL; flag++) {
 		snprintf(out, NAME_BYTES, "%s", flag->name);
@@ -115,13 +117,8 @@ bool command_take_flags(const char *command, const struct command_flag *flags, i
 
 enum leat_kind command_open_bus(struct leat_bus **out, const struct leat_params *params, struct leat_error *err)
 {
-	struct leat_bus_options options = {
-		.url = params->nats_url,
-		.name = "leat",
-		.request_timeout_ms = params->publish_timeout_ms,
-		.retry_first_ms = params->retry_first_ms,
-		.retry_limit_ms = params->retry_limit_ms,
-	};
+	struct leat_bus_options options;
+	leat_bus_options_init(&options, params, "leat");
 	if (leat_bus_open(out, &options, err) != LEAT_OK)
 		return leat_fail_while(err, "NATS");
 	return LEAT_OK;

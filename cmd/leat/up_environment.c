@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SETTING(field, ...) SETTING_##field,
-enum { LEAT_PARAMS(SETTING, SETTING) SETTINGS };
+enum { LEAT_PARAMS(SETTING, SETTING, SETTING) SETTINGS };
 
 static struct leat_buf variable(const char *field)
 {
@@ -45,7 +45,7 @@ void up_environment_init(struct up_environment *out, const struct leat_params *p
 	out->lines = leat_alloc_zero(SETTINGS + 1, sizeof *out->lines);
 #define TEXT_LINE(field, ...) out->lines[count++] = text_line(#field, theirs.field);
 #define NUMBER_LINE(field, ...) out->lines[count++] = number_line(#field, theirs.field);
-	LEAT_PARAMS(TEXT_LINE, NUMBER_LINE)
+	LEAT_PARAMS(TEXT_LINE, NUMBER_LINE, TEXT_LINE)
 }
 
 void up_environment_fini(struct up_environment *environment)

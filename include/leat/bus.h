@@ -16,6 +16,7 @@
 
 #include "leat/buf.h"
 #include "leat/error.h"
+#include "leat/param.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,10 +29,15 @@ struct leat_bus; /* publishing from several threads is fine; a leat_pull or leat
 struct leat_bus_options {
 	const char *url;  /* one or several, with commas */
 	const char *name; /* shown by the server's monitoring */
+	const char *user; /* login; NULL or "" for none, or what the URL holds */
+	const char *password;
 	int64_t request_timeout_ms;
 	int64_t retry_first_ms; /* delay between reconnects, jittered, without end */
 	int64_t retry_limit_ms;
 };
+
+/* What the settings say; `name` and the settings must outlive *out. */
+void leat_bus_options_init(struct leat_bus_options *out, const struct leat_params *params, const char *name);
 
 /* Appends the URLs as they were given, without the user, password or token in them. Pure. */
 void leat_bus_show_urls(struct leat_buf *out, const char *urls);

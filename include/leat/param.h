@@ -3,6 +3,9 @@
  *
  * The table makes the struct, the flags (`--ack-wait-ms`), the variables (`LEAT_ACK_WAIT_MS`), the range checks and the README's
  * configuration table (`leat help settings` prints it; a test compares). A flag wins over its variable, that over the default.
+ *
+ * Secrets have no flag, since everybody on the machine can read a command line: they come from the environment only, are "" otherwise, and
+ * no message, table or log quotes their value.
  */
 #ifndef LEAT_PARAM_H
 #define LEAT_PARAM_H
@@ -15,9 +18,12 @@
 
 #define LEAT_QUEUE_GROUP_BYTES 100
 
-/* X(field, default, description) for texts; N(field, default, lowest, highest, unit, description) for whole numbers. */
-#define LEAT_PARAMS(X, N)                                                                                                                  \
+/* X(field, default, description) for texts; N(field, default, lowest, highest, unit, description) for whole numbers; S(field, description)
+   for secrets. */
+#define LEAT_PARAMS(X, N, S)                                                                                                               \
 	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                            \
+	X(nats_user, "", "who logs in to NATS, with LEAT_NATS_PASSWORD")                                                                       \
+	S(nats_password, "password of nats_user")                                                                                              \
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
@@ -50,14 +56,16 @@
 
 #define LEAT_PARAM_TEXT_FIELD(field, fallback, about) const char *field;
 #define LEAT_PARAM_NUMBER_FIELD(field, fallback, lowest, highest, unit, about) int64_t field;
+#define LEAT_PARAM_SECRET_FIELD(field, about) const char *field;
 
 /* Texts are borrowed from argv, the environment or the table: they live as long as the process. */
 struct leat_params {
-	LEAT_PARAMS(LEAT_PARAM_TEXT_FIELD, LEAT_PARAM_NUMBER_FIELD)
+	LEAT_PARAMS(LEAT_PARAM_TEXT_FIELD, LEAT_PARAM_NUMBER_FIELD, LEAT_PARAM_SECRET_FIELD)
 };
 
 #undef LEAT_PARAM_TEXT_FIELD
 #undef LEAT_PARAM_NUMBER_FIELD
+#undef LEAT_PARAM_SECRET_FIELD
 
 /* The defaults. */
 void leat_params_init(struct leat_params *params);
@@ -67,8 +75,8 @@ enum leat_kind leat_params_read_environment(struct leat_params *params, struct l
 
 /*
  * Takes `--name value` and `--name=value` out of argv; what is left (words that are no settings, flags of the command's own) stays in
- * order and *argc is lowered. PERMANENT: a value missing, out of range or of the wrong form. A flag that is no setting is left for the
- * caller.
+ * order and *argc is lowered. PERMANENT: a value missing, out of range or of the wrong form, or a secret. A flag that is no setting is left
+ * for the caller.
  */
 enum leat_kind leat_params_take_flags(struct leat_params *params, int *argc, char **argv, struct leat_error *err)
 	__attribute__((warn_unused_result));

@@ -16,7 +16,8 @@
 struct setting {
 	const char *field; /* as in struct leat_params: nats_url */
 	size_t offset;
-	const char *text; /* default of a text; NULL for a number */
+	const char *text; /* default of a text or secret; NULL for a number */
+	bool secret;      /* a text without a flag */
 	int64_t number;   /* default of a number */
 	int64_t lowest;
 	int64_t highest;
@@ -34,8 +35,10 @@ struct setting {
 		.highest = (high),                                                                                                                 \
 		.unit = (of),                                                                                                                      \
 		.about = (description)},
+#define SECRET_ROW(name, description)                                                                                                      \
+	{.field = #name, .offset = offsetof(struct leat_params, name), .text = "", .secret = true, .about = (description)},
 
-static const struct setting settings[] = {LEAT_PARAMS(TEXT_ROW, NUMBER_ROW)};
+static const struct setting settings[] = {LEAT_PARAMS(TEXT_ROW, NUMBER_ROW, SECRET_ROW)};
 
 #define SETTING_COUNT (sizeof settings / sizeof *settings)
 
@@ -142,6 +145,14 @@ static const struct setting *find_flag(const char *word, char name[NAME_BYTES], 
 	return NULL;
 }
 
+static enum leat_kind refuse_secret(const struct setting *setting, const char *flag, struct leat_error *err)
+{
+	char variable[NAME_BYTES];
+	variable_name(setting, variable);
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
+		"there is no flag %s, since everybody on the machine can read a command line: set the variable %s", flag, variable);
+}
+
 enum leat_kind leat_params_take_flags(struct leat_params *params, int *argc, char **argv, struct leat_error *err)
 {
 	int kept = 0;
@@ -154,6 +165,8 @@ enum leat_kind leat_params_take_flags(struct leat_params *params, int *argc, cha
 			argv[kept++] = argv[at++];
 			continue;
 		}
+		if (setting->secret)
+			return refuse_secret(setting, name, err);
 		at++;
 		if (value == NULL) {
 			if (at == *argc || strncmp(argv[at], "--", 2) == 0)
@@ -177,7 +190,10 @@ void leat_params_describe(struct leat_buf *out)
 		char variable[NAME_BYTES];
 		flag_name(setting, flag);
 		variable_name(setting, variable);
-		leat_buf_printf(out, "| `%s` | `%s` | ", flag, variable);
+		if (setting->secret)
+			leat_buf_printf(out, "| | `%s` | ", variable);
+		else
+			leat_buf_printf(out, "| `%s` | `%s` | ", flag, variable);
 		if (setting->text == NULL)
 			leat_buf_printf(out, "%" PRId64 " | %s (%s, %" PRId64 " to %" PRId64 ") |\n", setting->number, setting->about, setting->unit,
 				setting->lowest, setting->highest);

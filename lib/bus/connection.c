@@ -82,6 +82,24 @@ static int64_t reconnect_delay(natsConnection *nats, int attempts, void *closure
 
 /* ---- opening ---- */
 
+void leat_bus_options_init(struct leat_bus_options *out, const struct leat_params *params, const char *name)
+{
+	*out = (struct leat_bus_options){
+		.url = params->nats_url,
+		.name = name,
+		.user = params->nats_user,
+		.password = params->nats_password,
+		.request_timeout_ms = params->publish_timeout_ms,
+		.retry_first_ms = params->retry_first_ms,
+		.retry_limit_ms = params->retry_limit_ms,
+	};
+}
+
+static bool given(const char *text)
+{
+	return text != NULL && *text != '\0';
+}
+
 static natsStatus set_servers(natsOptions *options, char *list)
 {
 	const char *servers[SERVERS];
@@ -99,6 +117,8 @@ static natsStatus set_options(natsOptions *options, struct bus_link *link, const
 	free(list);
 	if (s == NATS_OK && wanted->name != NULL)
 		s = natsOptions_SetName(options, wanted->name);
+	if (s == NATS_OK && given(wanted->user))
+		s = natsOptions_SetUserInfo(options, wanted->user, wanted->password);
 	if (s == NATS_OK)
 		s = natsOptions_SetTimeout(options, wanted->request_timeout_ms);
 	if (s == NATS_OK)

@@ -31,16 +31,10 @@ bool lane_link_open_bus(struct lane_link *link)
 		return true;
 	leat_bus_close(link->bus);
 	link->bus = NULL;
-	const struct leat_params *params = link->lane->process->params;
 	char name[64];
 	snprintf(name, sizeof name, "leat %s", link->lane->type->name);
-	const struct leat_bus_options options = {
-		.url = params->nats_url,
-		.name = name,
-		.request_timeout_ms = params->publish_timeout_ms,
-		.retry_first_ms = params->retry_first_ms,
-		.retry_limit_ms = params->retry_limit_ms,
-	};
+	struct leat_bus_options options;
+	leat_bus_options_init(&options, link->lane->process->params, name);
 	struct leat_error err;
 	if (leat_bus_open(&link->bus, &options, &err) != LEAT_OK) {
 		lane_link_wait(link, "waiting for NATS", err.text);

@@ -35,9 +35,9 @@ Test(param, defaults_are_those_of_the_table)
 
 Test(param, every_default_is_within_its_range)
 {
-#define IGNORE_TEXT(field, fallback, about)
+#define IGNORE_TEXT(...)
 #define IN_RANGE(field, fallback, lowest, highest, unit, about) cr_expect((fallback) >= (lowest) && (fallback) <= (highest), "%s", #field);
-	LEAT_PARAMS(IGNORE_TEXT, IN_RANGE)
+	LEAT_PARAMS(IGNORE_TEXT, IN_RANGE, IGNORE_TEXT)
 }
 
 Test(param, flags_are_taken_out_and_the_rest_keeps_its_order)
@@ -152,6 +152,29 @@ Test(param, a_flag_wins_over_its_variable_and_that_over_the_default)
 	cr_expect(params.replicas == 1);
 }
 
+Test(param, a_secret_comes_from_the_environment_only)
+{
+	struct leat_params params = defaults();
+	struct leat_error err;
+	cr_expect_str_eq(params.nats_password, "");
+	setenv("LEAT_NATS_PASSWORD", "tell-no-one", 1);
+	cr_assert(leat_params_read_environment(&params, &err) == LEAT_OK);
+	cr_expect_str_eq(params.nats_password, "tell-no-one");
+
+	static char *lines[][3] = {{"--nats-password", "hush", NULL}, {"--nats-password=hush", NULL}, {"--nats-password", NULL}};
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		enum leat_kind kind;
+		take(&params, lines[i], &kind, &err);
+		cr_expect(kind == LEAT_PERMANENT);
+		cr_expect(strstr(err.text, "no flag --nats-password,") && strstr(err.text, "LEAT_NATS_PASSWORD"), "%s", err.text);
+		cr_expect_null(strstr(err.text, "hush"));
+	}
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_params_describe(&table);
+	cr_expect_not_null(strstr(leat_buf_text(&table), "\n| | `LEAT_NATS_PASSWORD` |  | "));
+	cr_expect_null(strstr(leat_buf_text(&table), "tell-no-one"));
+}
+
 Test(param, a_bad_variable_is_named)
 {
 	struct leat_params params = defaults();
@@ -172,8 +195,8 @@ Test(param, the_description_has_a_row_for_each)
 	size_t rows = 0, settings = 0;
 	for (const char *at = text.data; (at = strchr(at, '\n')) != NULL; at++)
 		rows++;
-#define COUNT_TEXT(field, fallback, about) settings++;
+#define COUNT_TEXT(...) settings++;
 #define COUNT_NUMBER(field, fallback, lowest, highest, unit, about) settings++;
-	LEAT_PARAMS(COUNT_TEXT, COUNT_NUMBER)
+	LEAT_PARAMS(COUNT_TEXT, COUNT_NUMBER, COUNT_TEXT)
 	cr_expect(rows == settings + 2);
 }

@@ -16,7 +16,7 @@ CC := gcc
 CLANG := clang
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion
 COMPILE := -std=c11 -D_GNU_SOURCE $(WARNINGS) -Iinclude -pthread
-LIBRARIES := libnats libpq jansson uuid $(if $(wildcard lib/http/*.c),libcurl)
+LIBRARIES := libnats libcrypto libpq jansson uuid $(if $(wildcard lib/http/*.c),libcurl)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SQL := $(shell find sql -name '*.sql' | LC_ALL=C sort)

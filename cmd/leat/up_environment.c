@@ -41,6 +41,10 @@ void up_environment_init(struct up_environment *out, const struct leat_params *p
 	theirs.nats_url = nats_url;
 	theirs.database_url = database_url;
 	theirs.migrate_url = "";
+	const char **logins[] = {&theirs.nats_creds, &theirs.nats_nkey, &theirs.nats_user, &theirs.nats_password, &theirs.nats_inbox_prefix,
+		&theirs.nats_tls_ca, &theirs.nats_tls_cert, &theirs.nats_tls_key}; /* of other servers than these, which ask for none */
+	for (size_t i = 0; i < sizeof logins / sizeof *logins; i++)
+		*logins[i] = "";
 	size_t count = 0;
 	out->lines = leat_alloc_zero(SETTINGS + 1, sizeof *out->lines);
 #define TEXT_LINE(field, ...) out->lines[count++] = text_line(#field, theirs.field);

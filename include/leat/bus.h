@@ -29,8 +29,16 @@ struct leat_bus; /* publishing from several threads is fine; a leat_pull or leat
 struct leat_bus_options {
 	const char *url;  /* one or several, with commas */
 	const char *name; /* shown by the server's monitoring */
-	const char *user; /* login; NULL or "" for none, or what the URL holds */
+	/* One way to log in, or none; what the URL holds wins. NULL and "" are both "not set", here and below. */
+	const char *creds; /* file of a JWT and a seed, as the NATS tools write it */
+	const char *nkey;  /* file of a user's seed */
+	const char *user;
 	const char *password;
+	const char *inbox_prefix; /* where answers come to; "_INBOX" when not set */
+	/* TLS, with the server's certificate and host name verified: when any of these is set, a URL says tls://, or the server asks. */
+	const char *tls_ca; /* PEM file of authorities; those of the system count too */
+	const char *tls_cert;
+	const char *tls_key;
 	int64_t request_timeout_ms;
 	int64_t retry_first_ms; /* delay between reconnects, jittered, without end */
 	int64_t retry_limit_ms;
@@ -39,10 +47,16 @@ struct leat_bus_options {
 /* What the settings say; `name` and the settings must outlive *out. */
 void leat_bus_options_init(struct leat_bus_options *out, const struct leat_params *params, const char *name);
 
+/* PERMANENT: settings that contradict each other, files that can't be read. leat_bus_open finds the same. Sends nothing. */
+enum leat_kind leat_bus_check_options(const struct leat_bus_options *options, struct leat_error *err) __attribute__((warn_unused_result));
+
 /* Appends the URLs as they were given, without the user, password or token in them. Pure. */
 void leat_bus_show_urls(struct leat_buf *out, const char *urls);
 
-/* TEMPORARY when no server answers (the caller retries); from then on it reconnects by itself, for ever. Logs each loss and return once. */
+/*
+ * TEMPORARY when no server answers (the caller retries), PERMANENT when it refuses the login or TLS does (who runs for ever retries that
+ * too: an administrator may mend it). From then on it reconnects by itself, for ever. Logs each loss and return once.
+ */
 enum leat_kind leat_bus_open(struct leat_bus **out, const struct leat_bus_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));
 /* Flushes what was published (at most a second), closes and frees. NULL is fine. Every pull and inbox must be closed before. */

@@ -22,8 +22,14 @@
    for secrets. */
 #define LEAT_PARAMS(X, N, S)                                                                                                               \
 	X(nats_url, "nats://127.0.0.1:4222", "where nats-server listens; several URLs with commas")                                            \
-	X(nats_user, "", "who logs in to NATS, with LEAT_NATS_PASSWORD")                                                                       \
-	S(nats_password, "password of nats_user")                                                                                              \
+	X(nats_creds, "", "credentials file (JWT and seed) for the login to NATS")                                                             \
+	X(nats_nkey, "", "file with the seed of an nkey for the login to NATS")                                                                \
+	X(nats_user, "", "user for the login to NATS, with LEAT_NATS_PASSWORD")                                                                \
+	S(nats_password, "password of that user")                                                                                              \
+	X(nats_inbox_prefix, "_INBOX", "subjects that answers come to; must be what the login may subscribe to")                               \
+	X(nats_tls_ca, "", "PEM file of authorities that may sign nats-server's certificate, besides the system's")                            \
+	X(nats_tls_cert, "", "PEM file of our own certificate, for a nats-server that asks for one")                                           \
+	X(nats_tls_key, "", "PEM file of its private key")                                                                                     \
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \

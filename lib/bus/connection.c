@@ -87,17 +87,18 @@ void leat_bus_options_init(struct leat_bus_options *out, const struct leat_param
 	*out = (struct leat_bus_options){
 		.url = params->nats_url,
 		.name = name,
+		.creds = params->nats_creds,
+		.nkey = params->nats_nkey,
 		.user = params->nats_user,
 		.password = params->nats_password,
+		.inbox_prefix = params->nats_inbox_prefix,
+		.tls_ca = params->nats_tls_ca,
+		.tls_cert = params->nats_tls_cert,
+		.tls_key = params->nats_tls_key,
 		.request_timeout_ms = params->publish_timeout_ms,
 		.retry_first_ms = params->retry_first_ms,
 		.retry_limit_ms = params->retry_limit_ms,
 	};
-}
-
-static bool given(const char *text)
-{
-	return text != NULL && *text != '\0';
 }
 
 static natsStatus set_servers(natsOptions *options, char *list)
@@ -110,15 +111,16 @@ static natsStatus set_servers(natsOptions *options, char *list)
 	return count > 0 ? natsOptions_SetServers(options, servers, count) : NATS_ADDRESS_MISSING;
 }
 
-static natsStatus set_options(natsOptions *options, struct bus_link *link, const struct leat_bus_options *wanted, bool prompt)
+static natsStatus set_options(natsOptions *options, struct bus_link *link, const struct bus_login *login, bool prompt)
 {
+	const struct leat_bus_options *wanted = login->wanted;
 	char *list = leat_strdup(wanted->url);
 	natsStatus s = set_servers(options, list);
 	free(list);
 	if (s == NATS_OK && wanted->name != NULL)
 		s = natsOptions_SetName(options, wanted->name);
-	if (s == NATS_OK && given(wanted->user))
-		s = natsOptions_SetUserInfo(options, wanted->user, wanted->password);
+	if (s == NATS_OK)
+		s = bus_login_set(options, login);
 	if (s == NATS_OK)
 		s = natsOptions_SetTimeout(options, wanted->request_timeout_ms);
 	if (s == NATS_OK)
@@ -142,16 +144,16 @@ static natsStatus set_options(natsOptions *options, struct bus_link *link, const
 	return s;
 }
 
-static natsStatus link_open(struct bus_link *link, struct leat_bus *bus, const struct leat_bus_options *wanted, bool prompt)
+static natsStatus link_open(struct bus_link *link, struct leat_bus *bus, const struct bus_login *login, bool prompt)
 {
 	link->bus = bus;
 	link->speaks = prompt;
-	link->backoff = (struct leat_backoff){.first_ms = wanted->retry_first_ms, .limit_ms = wanted->retry_limit_ms};
+	link->backoff = (struct leat_backoff){.first_ms = login->wanted->retry_first_ms, .limit_ms = login->wanted->retry_limit_ms};
 	sem_init(&link->ended, 0, 0);
 	natsOptions *options = NULL;
 	natsStatus s = natsOptions_Create(&options);
 	if (s == NATS_OK)
-		s = set_options(options, link, wanted, prompt);
+		s = set_options(options, link, login, prompt);
 	if (s == NATS_OK)
 		s = natsConnection_Connect(&link->nats, options);
 	natsOptions_Destroy(options);
@@ -176,19 +178,23 @@ static void link_close(struct bus_link *link)
 enum leat_kind leat_bus_open(struct leat_bus **out, const struct leat_bus_options *options, struct leat_error *err)
 {
 	*out = NULL;
+	struct bus_login login;
+	if (bus_login_prepare(&login, options, err) != LEAT_OK)
+		return err->kind;
 	struct leat_bus *bus = leat_alloc_zero(1, sizeof *bus);
 	bus->request_timeout_ms = options->request_timeout_ms;
+	bool prefixed = options->inbox_prefix != NULL && *options->inbox_prefix != '\0';
+	bus->inbox_prefix = leat_strdup(prefixed ? options->inbox_prefix : "_INBOX");
 	pthread_mutex_init(&bus->complaints_lock, NULL);
-	natsStatus s = link_open(&bus->prompt, bus, options, true);
+	natsStatus s = link_open(&bus->prompt, bus, &login, true);
 	if (s == NATS_OK)
-		s = link_open(&bus->bulk, bus, options, false);
+		s = link_open(&bus->bulk, bus, &login, false);
 	if (s == NATS_OK)
 		s = bus_store_open(bus);
 	if (s != NATS_OK) {
+		bus_login_fail(err, s, &login);
 		leat_bus_close(bus);
-		LEAT_BUF_SCOPED urls = LEAT_BUF_INIT;
-		leat_bus_show_urls(&urls, options->url);
-		return bus_fail(err, s, "connecting to nats-server at %.200s", leat_buf_text(&urls));
+		return err->kind;
 	}
 	*out = bus;
 	return LEAT_OK;
@@ -203,6 +209,7 @@ void leat_bus_close(struct leat_bus *bus)
 	link_close(&bus->bulk);
 	link_close(&bus->prompt);
 	pthread_mutex_destroy(&bus->complaints_lock);
+	free(bus->inbox_prefix);
 	free(bus);
 }
 

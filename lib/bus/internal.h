@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define BUS_NS_PER_MS INT64_C(1000000)
-#define BUS_INBOX_BYTES 64
+#define BUS_INBOX_BYTES 128
 
 /* ---- connection.c ---- */
 
@@ -43,6 +43,7 @@ struct leat_bus {
 	struct bus_link prompt;
 	struct bus_link bulk;
 	int64_t request_timeout_ms;
+	char *inbox_prefix;
 	atomic_bool closing;  /* by us */
 	atomic_bool end_told; /* closed by the library, and logged */
 
@@ -57,6 +58,28 @@ struct leat_bus {
 /* How often this link was lost: a change since the last look means that requests under way may never be answered. */
 uint64_t bus_link_losses(const struct bus_link *link);
 bool bus_link_connected(const struct bus_link *link);
+
+/* ---- nkey.c ---- */
+
+#define BUS_NKEY_BYTES 64
+
+/* Public key, `U…`, of the seed in a file. */
+enum leat_kind bus_nkey_read(char out[BUS_NKEY_BYTES], const char *path, struct leat_error *err) __attribute__((warn_unused_result));
+
+/* ---- login.c ---- */
+
+/* Settings that were looked at. */
+struct bus_login {
+	const struct leat_bus_options *wanted; /* borrowed */
+	bool tls;
+	char nkey[BUS_NKEY_BYTES];
+};
+
+enum leat_kind bus_login_prepare(struct bus_login *out, const struct leat_bus_options *wanted, struct leat_error *err)
+	__attribute__((warn_unused_result));
+natsStatus bus_login_set(natsOptions *options, const struct bus_login *login);
+/* Why connecting failed, and what to do. To be called by the thread that tried, before any other call of the library. */
+enum leat_kind bus_login_fail(struct leat_error *err, natsStatus status, const struct bus_login *login);
 
 /* ---- complain.c ---- */
 
@@ -115,8 +138,8 @@ const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *cou
 void bus_mailbox_end(struct bus_mailbox *mailbox);
 /* Ends it if need be, drops what is left. NULL is fine. */
 void bus_mailbox_free(struct bus_mailbox *mailbox);
-/* A fresh subject that nobody else uses, `_INBOX.<unique>`. */
-natsStatus bus_inbox_name(char out[BUS_INBOX_BYTES]);
+/* A fresh subject that nobody else uses, `<inbox prefix>.<unique>`. */
+natsStatus bus_inbox_name(const struct leat_bus *bus, char out[BUS_INBOX_BYTES]);
 
 /* ---- api.c: JetStream's JSON API ---- */
 

@@ -196,12 +196,12 @@ void bus_mailbox_free(struct bus_mailbox *mailbox)
 	free(mailbox);
 }
 
-natsStatus bus_inbox_name(char out[BUS_INBOX_BYTES])
+natsStatus bus_inbox_name(const struct leat_bus *bus, char out[BUS_INBOX_BYTES])
 {
 	natsInbox *inbox = NULL;
 	natsStatus s = natsInbox_Create(&inbox);
 	if (s == NATS_OK)
-		snprintf(out, BUS_INBOX_BYTES, "%s", inbox);
+		snprintf(out, BUS_INBOX_BYTES, "%s%s", bus->inbox_prefix, strchr(inbox, '.')); /* "_INBOX.<unique>", whatever the options say */
 	natsInbox_Destroy(inbox);
 	return s;
 }

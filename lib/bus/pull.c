@@ -65,7 +65,7 @@ enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, cons
 	LEAT_BUF_SCOPED subject = LEAT_BUF_INIT;
 	leat_buf_printf(&subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", options->stream, options->durable);
 	pull->ask_subject = leat_buf_take(&subject);
-	natsStatus s = bus_inbox_name(pull->inbox);
+	natsStatus s = bus_inbox_name(bus, pull->inbox);
 	leat_buf_printf(&subject, "%s.*", pull->inbox);
 	if (s == NATS_OK)
 		s = bus_mailbox_open(&pull->mailbox, &bus->prompt, leat_buf_text(&subject));

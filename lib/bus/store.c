@@ -20,7 +20,7 @@
 
 natsStatus bus_store_open(struct leat_bus *bus)
 {
-	natsStatus s = bus_inbox_name(bus->answer_prefix);
+	natsStatus s = bus_inbox_name(bus, bus->answer_prefix);
 	if (s != NATS_OK)
 		return s;
 	char subject[BUS_INBOX_BYTES + 2];

@@ -1,0 +1,219 @@
+/*
+ * One call: from a request to curl's options, and from what curl says to an answer.
+ *
+ * It fails at once when the request is none that HTTP allows, so that no line break in a header ever reaches the wire.
+ */
+#include "internal.h"
+
+#include "leat/version.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECT_MS = 10000, RETRY_AFTER_MOST_S = 7 * 24 * 3600 };
+
+/* ---- the request ---- */
+
+/* RFC 9110, 5.6.2: what methods and names of headers are made of. */
+static size_t token_bytes(const char *text)
+{
+	return strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+}
+
+static bool is_header(const char *header)
+{
+	size_t name = token_bytes(header);
+	if (name == 0 || header[name] != ':')
+		return false;
+	for (const char *at = header + name; *at != '\0'; at++) {
+		if (((unsigned char)*at < ' ' && *at != '\t') || *at == '\x7f')
+			return false;
+	}
+	return true;
+}
+
+static void add_header(struct leat_http_call *call, const char *header)
+{
+	struct curl_slist *longer = curl_slist_append(call->headers, header);
+	if (longer == NULL)
+		abort();
+	call->headers = longer;
+}
+
+/* curl takes "Name:" as the wish to leave a header of its own out; one with an empty value is "Name;". */
+static enum leat_kind add_headers(struct leat_http_call *call, const char *const *headers, struct leat_error *err)
+{
+	bool typed = false;
+	for (size_t i = 0; headers != NULL && headers[i] != NULL; i++) {
+		const char *header = headers[i];
+		size_t name = token_bytes(header);
+		if (!is_header(header))
+			return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
+				"header %zu: expected \"Name: value\" without line breaks or other control characters", i + 1);
+		typed = typed || strncasecmp(header, "content-type:", sizeof "content-type:" - 1) == 0;
+		if (header[name + 1 + strspn(header + name + 1, " \t")] != '\0') {
+			add_header(call, header);
+		} else {
+			LEAT_BUF_SCOPED empty = LEAT_BUF_INIT;
+			leat_buf_printf(&empty, "%.*s;", (int)name, header);
+			add_header(call, empty.data);
+		}
+	}
+	if (!typed)
+		add_header(call, "Content-Type:"); /* curl would say it is a form */
+	add_header(call, "Expect:");           /* or a large body waits a second for a 100 Continue */
+	return LEAT_OK;
+}
+
+static enum leat_kind check_url(const char *text, struct leat_error *err)
+{
+	CURLU *url = curl_url();
+	if (url == NULL)
+		abort();
+	char *scheme = NULL;
+	CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
+	if (code == CURLUE_OK)
+		code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+	bool good = code == CURLUE_OK && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+	curl_free(scheme);
+	curl_url_cleanup(url);
+	if (good)
+		return LEAT_OK;
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "URL: expected http://… or https://…%s%s",
+		code != CURLUE_OK ? ": " : "", code != CURLUE_OK ? curl_url_strerror(code) : "");
+}
+
+/* ---- the answer's body ---- */
+
+static size_t take_body(char *bytes, size_t one, size_t count, void *arg)
+{
+	struct leat_http_call *call = arg;
+	size_t more = one * count;
+	if (more > call->response_limit - call->response.len) {
+		call->too_large = true;
+		return CURL_WRITEFUNC_ERROR;
+	}
+	leat_buf_add(&call->response, bytes, more);
+	return more;
+}
+
+/* ---- options ---- */
+
+#define SET(call, option, value)                                                                                                           \
+	do {                                                                                                                                   \
+		if (curl_easy_setopt((call)->easy, (option), (value)) != CURLE_OK)                                                                 \
+			abort(); /* out of memory, or a curl that was built without it */                                                              \
+	} while (false)
+
+static void set_bounds(struct leat_http_call *call, int64_t timeout_ms)
+{
+	SET(call, CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(call, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(call, CURLOPT_PROXY, ""); /* whatever the environment says */
+	SET(call, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(call, CURLOPT_NOSIGNAL, 1L);
+	SET(call, CURLOPT_QUICK_EXIT, 1L); /* an abort does not wait for a slow name server */
+	SET(call, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(call, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(call, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	SET(call, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
+}
+
+static void set_request(struct leat_http_call *call, const struct leat_http_request *request)
+{
+	SET(call, CURLOPT_URL, request->url);
+	SET(call, CURLOPT_USERAGENT, "leat/" LEAT_VERSION);
+	SET(call, CURLOPT_HTTPHEADER, call->headers);
+	if (strcmp(request->method, "HEAD") == 0) {
+		SET(call, CURLOPT_NOBODY, 1L);
+	} else if (request->body_bytes > 0 || strcmp(request->method, "POST") == 0) {
+		SET(call, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->request.len);
+		SET(call, CURLOPT_POSTFIELDS, leat_buf_text(&call->request));
+	}
+	SET(call, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void set_response(struct leat_http_call *call)
+{
+	SET(call, CURLOPT_WRITEFUNCTION, take_body);
+	SET(call, CURLOPT_WRITEDATA, call);
+	SET(call, CURLOPT_ERRORBUFFER, call->why);
+	SET(call, CURLOPT_PRIVATE, call);
+}
+
+struct leat_http_call *http_call_new(const struct leat_http_request *request, struct leat_error *err)
+{
+	assert(request->timeout_ms > 0);
+	if (check_url(request->url, err) != LEAT_OK)
+		return NULL;
+	if (request->method[0] == '\0' || request->method[token_bytes(request->method)] != '\0') {
+		leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "expected a method such as GET or POST");
+		return NULL;
+	}
+	struct leat_http_call *call = leat_alloc_zero(1, sizeof *call);
+	call->easy = curl_easy_init();
+	if (call->easy == NULL)
+		abort();
+	call->response_limit = request->response_bytes;
+	call->opaque = request->opaque;
+	if (add_headers(call, request->headers, err) != LEAT_OK) {
+		http_call_free(call);
+		return NULL;
+	}
+	leat_buf_add(&call->request, request->body, request->body_bytes);
+	set_bounds(call, request->timeout_ms);
+	set_request(call, request);
+	set_response(call);
+	return call;
+}
+
+void http_call_free(struct leat_http_call *call)
+{
+	curl_easy_cleanup(call->easy);
+	curl_slist_free_all(call->headers);
+	leat_buf_free(&call->request);
+	leat_buf_free(&call->response);
+	free(call);
+}
+
+/* ---- how it ended ---- */
+
+static int64_t retry_after_ms(struct leat_http_call *call)
+{
+	curl_off_t seconds = 0;
+	if (curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK || seconds < 0)
+		return 0;
+	return (seconds < RETRY_AFTER_MOST_S ? seconds : RETRY_AFTER_MOST_S) * 1000;
+}
+
+static void explain(const struct leat_http_call *call, CURLcode code, struct leat_http_answer *out)
+{
+	if (call->too_large)
+		snprintf(out->why, sizeof out->why, "the answer is larger than %zu bytes", call->response_limit);
+	else
+		snprintf(out->why, sizeof out->why, "%s", call->why[0] != '\0' ? call->why : curl_easy_strerror(code));
+	for (char *at = out->why; *at != '\0'; at++) {
+		if ((unsigned char)*at < ' ')
+			*at = ' ';
+	}
+}
+
+void http_call_conclude(struct leat_http_call *call, CURLcode code, struct leat_http_answer *out)
+{
+	long status = 0;
+	*out = (struct leat_http_answer){.opaque = call->opaque};
+	if (curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK)
+		out->status = (int)status;
+	out->retry_after_ms = retry_after_ms(call);
+	if (code == CURLE_OK) {
+		out->end = LEAT_HTTP_ANSWERED;
+	} else {
+		out->end = call->too_large ? LEAT_HTTP_TOO_LARGE : LEAT_HTTP_FAILED;
+		explain(call, code, out);
+		leat_buf_free(&call->response);
+	}
+	out->body_bytes = call->response.len;
+	out->body = leat_buf_take(&call->response);
+}

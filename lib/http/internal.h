@@ -1,0 +1,30 @@
+/* Inside lib/http only: a call as its two files know it. */
+#ifndef LEAT_LIB_HTTP_INTERNAL_H
+#define LEAT_LIB_HTTP_INTERNAL_H
+
+#include "leat/buf.h"
+#include "leat/http.h"
+
+#include <curl/curl.h>
+
+struct leat_http_call {
+	struct leat_http_call *next;
+	struct leat_http_call *before;
+	CURL *easy;
+	struct curl_slist *headers;
+	struct leat_buf request;
+	struct leat_buf response;
+	size_t response_limit;
+	bool too_large;
+	void *opaque;
+	char why[CURL_ERROR_SIZE];
+};
+
+/* A call that is ready to go, or NULL with PERMANENT in *err. */
+struct leat_http_call *http_call_new(const struct leat_http_request *request, struct leat_error *err);
+/* It must not be in a multi handle any more. */
+void http_call_free(struct leat_http_call *call);
+/* What came of it; takes the response's body. */
+void http_call_conclude(struct leat_http_call *call, CURLcode code, struct leat_http_answer *out);
+
+#endif

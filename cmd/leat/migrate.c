@@ -22,7 +22,7 @@ static enum leat_kind migrate_database(const struct leat_params *params, struct 
 {
 	const char *url = params->migrate_url[0] != '\0' ? params->migrate_url : params->database_url;
 	struct leat_pg *pg = NULL;
-	if (leat_pg_open(&pg, url, "leat migrate", NULL, 0, err) != LEAT_OK)
+	if (leat_pg_open(&pg, url, "leat migrate", NULL, NULL, 0, err) != LEAT_OK)
 		return err->kind;
 	enum leat_kind kind = leat_schema_migrate(pg, report, err);
 	leat_pg_close(pg);

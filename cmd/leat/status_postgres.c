@@ -30,7 +30,8 @@ static enum leat_kind ask(struct status *status, json_t **out, struct leat_error
 		leat_pg_close(status->pg);
 		status->pg = NULL;
 	}
-	if (status->pg == NULL && leat_pg_open(&status->pg, status->params->database_url, "leat status", NULL, 0, err) != LEAT_OK)
+	if (status->pg == NULL &&
+		leat_pg_open(&status->pg, status->params->database_url, "leat status", "service_role", NULL, 0, err) != LEAT_OK)
 		return err->kind;
 	LEAT_PG_RESULT_SCOPED *result = NULL;
 	struct leat_pg_params params = {0};

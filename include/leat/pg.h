@@ -26,11 +26,12 @@ struct leat_pg_statement {
 };
 
 /*
- * Connects and prepares. `url`: libpq URI, "" for libpq's defaults; `who` becomes application_name. TEMPORARY when it can't connect
+ * Connects and prepares. `url`: libpq URI, "" for libpq's defaults; `who` becomes application_name; `role` is the one it acts as from
+ * then on, NULL: as who logged in. TEMPORARY when it can't connect
  * or the schema is not there (the caller retries); PERMANENT for a malformed URI or a statement that is wrong.
  */
-enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const struct leat_pg_statement *statements,
-	size_t count, struct leat_error *err) __attribute__((warn_unused_result));
+enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const char *role,
+	const struct leat_pg_statement *statements, size_t count, struct leat_error *err) __attribute__((warn_unused_result));
 void leat_pg_close(struct leat_pg *pg);
 /* False once the connection is lost: close it and open another. */
 bool leat_pg_alive(const struct leat_pg *pg);

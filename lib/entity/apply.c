@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* The same for several messages, which give an array each, and for one, which gives scalars. */
-#define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16"
+#define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"
 
 const struct leat_pg_statement leat_entity_statements[] = {
 	{"apply", "select ord, status, code, reply, short_reply from leat.apply_entity_intents(" PARAMETERS ")"},
@@ -33,6 +33,7 @@ const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS] = {
 	[LEAT_BATCH_ACTOR] = LEAT_PG_TEXT,
 	[LEAT_BATCH_ID] = LEAT_PG_TEXT,
 	[LEAT_BATCH_REPLY_TO] = LEAT_PG_TEXT,
+	[LEAT_BATCH_TRACEPARENT] = LEAT_PG_TEXT,
 	[LEAT_BATCH_HEADERS] = LEAT_PG_BYTES,
 	[LEAT_BATCH_BODY] = LEAT_PG_BYTES,
 	[LEAT_BATCH_CODE] = LEAT_PG_TEXT,
@@ -57,6 +58,7 @@ static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], intent->actor);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], intent->id);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], intent->reply_to);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_TRACEPARENT], intent->traceparent);
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_HEADERS], leat_buf_text(&batch->headers) + row->headers_at, row->headers_bytes);
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_BODY], row->msg.data_bytes > 0 ? row->msg.data : "", row->msg.data_bytes);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_CODE], rejected ? leat_code_name(row->code) : NULL);

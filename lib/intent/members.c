@@ -105,15 +105,24 @@ static enum leat_kind choose_target(struct leat_reading *reading)
 	return LEAT_OK;
 }
 
-static enum leat_kind check_names(struct leat_reading *reading)
+static enum leat_kind refuse_nothing(struct leat_reading *reading)
 {
 	const struct leat_intent_type *type = reading->out->type;
-	if (leat_intent_field(type, LEAT_FIELD_NAMES) != NULL && reading->names == 0)
-		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
-			"%s.%s needs at least one field name in content or metadata", type->noun, type->verb);
+	LEAT_BUF_SCOPED where = LEAT_BUF_INIT;
+	for (size_t i = 0; i < leat_intent_field_count(type); i++)
+		if (type->fields[i].type == LEAT_FIELD_NAMES)
+			leat_buf_printf(&where, "%s%s", where.len > 0 ? " or " : "", type->fields[i].name);
+	return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s.%s needs at least one field name in %s", type->noun,
+		type->verb, leat_buf_text(&where));
+}
+
+static enum leat_kind check_names(struct leat_reading *reading)
+{
+	if (leat_intent_field(reading->out->type, LEAT_FIELD_NAMES) != NULL && reading->names == 0)
+		return refuse_nothing(reading);
 	if (reading->names > reading->limits->max_fields)
 		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE,
-			"content and metadata name %" PRId64 " fields; the limit is %" PRId64 " (--max-fields)", reading->names,
+			"the message names %" PRId64 " fields; the limit is %" PRId64 " (--max-fields)", reading->names,
 			reading->limits->max_fields);
 	return LEAT_OK;
 }

@@ -19,6 +19,9 @@ static const struct leat_intent_type table[] = {
 	{"entity", "unset", LEAT_TARGET_ID,
 		{{"entity_id", LEAT_FIELD_UUID, true}, {"content", LEAT_FIELD_NAMES, false}, {"metadata", LEAT_FIELD_NAMES, false}},
 		"removes fields by name, at least one"},
+	{"entity", "lock", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}, {"fields", LEAT_FIELD_NAMES, true}},
+		"a merge with `respect_locks` leaves these content fields alone from now on"},
+	{"entity", "unlock", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}, {"fields", LEAT_FIELD_NAMES, true}}, "ends that"},
 	{"entity", "delete", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}}, "deletes softly; a later upsert brings it back"},
 };
 

@@ -51,7 +51,7 @@ bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *s
 	char who[64];
 	snprintf(who, sizeof who, "leat %s", link->lane->type->name);
 	struct leat_error err;
-	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, statements, count, &err) != LEAT_OK) {
+	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, "service_role", statements, count, &err) != LEAT_OK) {
 		lane_link_wait(link, "waiting for Postgres", err.text);
 		return false;
 	}

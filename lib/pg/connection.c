@@ -70,12 +70,21 @@ static enum leat_kind prepare_all(struct leat_pg *pg, const struct leat_pg_state
 	return LEAT_OK;
 }
 
+static enum leat_kind act_as(struct leat_pg *pg, const char *role, struct leat_error *err)
+{
+	char sql[100];
+	snprintf(sql, sizeof sql, "set role %.60s", role);
+	if (leat_pg_run_sql(pg, sql, NULL, err) == LEAT_OK)
+		return LEAT_OK;
+	return leat_fail_while(err, "acting as %s (run `leat migrate`, then GRANT authenticated, service_role TO the login)", role);
+}
+
 /* The server's side of what leat_pg_open asks of ours: a host that vanished holds its locks for half a minute at most. */
 static const char keepalive_sql[] =
 	"set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 20000";
 
-enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const struct leat_pg_statement *statements,
-	size_t count, struct leat_error *err)
+enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *who, const char *role,
+	const struct leat_pg_statement *statements, size_t count, struct leat_error *err)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "keepalives_interval",
 		"keepalives_count", "tcp_user_timeout", "client_encoding", NULL};
@@ -101,6 +110,8 @@ enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *w
 		PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
 	if (kind == LEAT_OK)
 		kind = leat_pg_run_sql(pg, keepalive_sql, NULL, err);
+	if (kind == LEAT_OK && role != NULL)
+		kind = act_as(pg, role, err);
 	if (kind == LEAT_OK)
 		kind = prepare_all(pg, statements, count, err);
 	if (kind != LEAT_OK) {

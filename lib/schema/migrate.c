@@ -2,7 +2,8 @@
  * Bringing a database up to this binary.
  *
  * The happy path: one transaction takes the lock, makes the schema and its record of files, runs every migration that the record does
- * not have, then every file of functions whose checksum is another than recorded. When nothing changed, nothing is written.
+ * not have, then every file of functions whose checksum is another than recorded, and those after it, which may build on it; all of them
+ * after a new migration. When nothing changed, nothing is written.
  *
  * It fails, and changes nothing, when a migration that was run has another checksum now, when the record has a migration that this
  * binary does not know, or when a statement fails; the error names the file. A file of functions may be renamed or go away: its
@@ -72,7 +73,8 @@ static enum leat_kind run_file(struct leat_pg *pg, const struct leat_sql_file *f
 	return LEAT_OK;
 }
 
-static enum leat_kind bring_up(struct leat_pg *pg, const struct leat_sql_file *file, struct leat_buf *report, struct leat_error *err)
+static enum leat_kind bring_up(
+	struct leat_pg *pg, const struct leat_sql_file *file, bool *changed, struct leat_buf *report, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *found = NULL;
 	struct leat_pg_params params = {0};
@@ -82,7 +84,9 @@ static enum leat_kind bring_up(struct leat_pg *pg, const struct leat_sql_file *f
 		return err->kind;
 	const char *checksum = leat_pg_text(found, 0, 0);
 	const char *recorded = leat_pg_text(found, 0, 1);
-	if (recorded != NULL && strcmp(recorded, checksum) == 0)
+	bool same = recorded != NULL && strcmp(recorded, checksum) == 0;
+	bool again = same && *changed && starts_with(file->name, FUNCTIONS);
+	if (same && !again)
 		return LEAT_OK;
 	if (recorded != NULL && starts_with(file->name, MIGRATIONS))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_CONFLICT,
@@ -91,15 +95,19 @@ static enum leat_kind bring_up(struct leat_pg *pg, const struct leat_sql_file *f
 			file->name, checksum, recorded);
 	if (run_file(pg, file, checksum, err) != LEAT_OK)
 		return err->kind;
-	leat_buf_printf(report, "%s: %s\n", file->name, recorded == NULL ? "run" : "run again, it changed");
+	*changed = true;
+	leat_buf_printf(report, "%s: %s\n", file->name,
+		recorded == NULL ? "run"
+			: again      ? "run again, after what changed"
+						 : "run again, it changed");
 	return LEAT_OK;
 }
 
 /* Files come sorted by name. */
-static enum leat_kind bring_up_all(struct leat_pg *pg, const char *folder, struct leat_buf *report, struct leat_error *err)
+static enum leat_kind bring_up_all(struct leat_pg *pg, const char *folder, bool *changed, struct leat_buf *report, struct leat_error *err)
 {
 	for (size_t i = 0; i < leat_sql_file_count; i++) {
-		if (starts_with(leat_sql_files[i].name, folder) && bring_up(pg, &leat_sql_files[i], report, err) != LEAT_OK)
+		if (starts_with(leat_sql_files[i].name, folder) && bring_up(pg, &leat_sql_files[i], changed, report, err) != LEAT_OK)
 			return err->kind;
 	}
 	return LEAT_OK;
@@ -107,9 +115,10 @@ static enum leat_kind bring_up_all(struct leat_pg *pg, const char *folder, struc
 
 static enum leat_kind run_transaction(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err)
 {
+	bool changed = false;
 	if (leat_pg_run_sql(pg, take_lock, NULL, err) != LEAT_OK || leat_pg_run_sql(pg, make_record, NULL, err) != LEAT_OK ||
-		check_nothing_newer(pg, err) != LEAT_OK || bring_up_all(pg, MIGRATIONS, report, err) != LEAT_OK ||
-		bring_up_all(pg, FUNCTIONS, report, err) != LEAT_OK || leat_pg_run_sql(pg, "commit", NULL, err) != LEAT_OK)
+		check_nothing_newer(pg, err) != LEAT_OK || bring_up_all(pg, MIGRATIONS, &changed, report, err) != LEAT_OK ||
+		bring_up_all(pg, FUNCTIONS, &changed, report, err) != LEAT_OK || leat_pg_run_sql(pg, "commit", NULL, err) != LEAT_OK)
 		return err->kind;
 	return LEAT_OK;
 }

@@ -7,7 +7,7 @@
 --   overtaken  a later delete is known: the intent counts, and changes nothing
 --   deleted, missing  as far as is known; below the floor that is final
 create or replace function leat.target_state(p_row leat.entities, p_position bigint) returns text
-language sql immutable parallel safe
+language sql immutable parallel safe set search_path = pg_catalog
 return case
 	when p_row.id is null then 'missing'
 	when p_row.deleted_position > p_position then 'overtaken'
@@ -16,67 +16,95 @@ return case
 	else 'missing'
 end;
 
+-- One part of an entity (content, metadata, locks) after one more intent; pure. p_new: what it writes; p_written: the fields it writes or
+-- removes, at its position. p_upsert_before and p_upsert: the lowest upsert before and after it, null for none. What was written from p_since
+-- on is taken together, changed, and split again into what is visible (at or above the lowest upsert) and what is hidden.
+create or replace function leat.part_after(p_visible jsonb, p_hidden jsonb, p_positions jsonb, p_new jsonb, p_written jsonb, p_upsert_before bigint,
+	p_upsert bigint, p_since bigint, out visible jsonb, out hidden jsonb, out positions jsonb)
+language plpgsql immutable set search_path = pg_catalog
+as $$
+declare
+	-- a field that direct SQL put there has no position: it counts from the first upsert on
+	v_positions constant jsonb := leat.fields_at(p_visible, coalesce(p_upsert_before, 0)) || p_positions;
+	v_written constant jsonb := leat.newer_fields(v_positions, p_written, p_written);
+begin
+	positions := v_positions || v_written;
+	hidden := leat.fields_since(
+		leat.fields_without(coalesce(p_hidden, '{}') || p_visible, v_written) || leat.newer_fields(v_positions, p_new, v_written), positions, p_since);
+	positions := leat.fields_since(positions, positions, p_since);
+	visible := case when p_upsert is null then '{}' else leat.fields_since(hidden, positions, p_upsert) end;
+	hidden := leat.fields_without(hidden, visible);
+end
+$$;
+
 -- The row after one more intent; pure. p_row may be a row that is not stored yet (positions 0, nothing in it).
--- All that was written above the last delete is taken together, changed, and split again into what is visible (at or above the lowest
--- upsert), what is hidden, and what can never count any more: below the delete, or hidden and not above the floor.
+-- What can never count any more is dropped: below the delete, or hidden and not above the floor.
 create or replace function leat.entity_after(p_row leat.entities, p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
 returns leat.entities language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
 	v leat.entities := p_row;
-	v_fields constant jsonb := case when p_verb in ('upsert', 'merge', 'bulk') then p_body else '{}' end;
-	v_content_new constant jsonb := coalesce(v_fields -> 'content', '{}');
-	v_metadata_new constant jsonb := coalesce(v_fields -> 'metadata', '{}');
-	v_content_at jsonb := leat.fields_at(v_content_new, p_position);
-	v_metadata_at jsonb := leat.fields_at(v_metadata_new, p_position);
+	v_upsert_before constant bigint := p_row.upsert_positions[1];
+	v_upsert bigint;
 	v_since bigint;
-	v_content jsonb;
-	v_metadata jsonb;
+	v_content_new jsonb := '{}';
+	v_metadata_new jsonb := '{}';
+	v_locks_new jsonb := '{}';
+	v_content_written jsonb := '{}';
+	v_metadata_written jsonb := '{}';
+	v_locks_written jsonb := '{}';
+	v_content record;
+	v_metadata record;
+	v_locks record;
 begin
-	-- a field that direct SQL put there has no position: it counts from the first upsert on
-	v.content_positions := leat.fields_at(v.content, coalesce(v.upsert_positions[1], 0)) || v.content_positions;
-	v.metadata_positions := leat.fields_at(v.metadata, coalesce(v.upsert_positions[1], 0)) || v.metadata_positions;
-	v_content := coalesce(v.hidden -> 'content', '{}') || v.content;
-	v_metadata := coalesce(v.hidden -> 'metadata', '{}') || v.metadata;
-
 	case p_verb
-		when 'upsert' then
-			if p_position > v.type_position then
-				v.entity_type := p_body ->> 'entity_type';
-				v.type_position := p_position;
-			end if;
-			v.key := coalesce(v.key, p_body ->> 'key');
-			if p_position > v.deleted_position then
-				v.upsert_positions := leat.upserts_that_matter(v.upsert_positions || p_position, p_floor);
-			end if;
+		when 'upsert', 'merge', 'bulk' then
+			v_content_new := coalesce(p_body -> 'content', '{}');
+			v_metadata_new := coalesce(p_body -> 'metadata', '{}');
+			v_content_written := leat.fields_at(v_content_new, p_position);
+			v_metadata_written := leat.fields_at(v_metadata_new, p_position);
+		when 'unset' then
+			v_content_written := leat.names_at(p_body -> 'content', p_position);
+			v_metadata_written := leat.names_at(p_body -> 'metadata', p_position);
+		when 'lock' then
+			v_locks_written := leat.names_at(p_body -> 'fields', p_position);
+			v_locks_new := v_locks_written;
+		when 'unlock' then
+			v_locks_written := leat.names_at(p_body -> 'fields', p_position);
 		when 'delete' then
 			v.deleted_position := greatest(v.deleted_position, p_position);
 			v.upsert_positions := array(select u from unnest(v.upsert_positions) u where u > v.deleted_position order by u);
-		when 'unset' then
-			v_content_at := leat.names_at(p_body -> 'content', p_position);
-			v_metadata_at := leat.names_at(p_body -> 'metadata', p_position);
-		when 'merge', 'bulk' then
 	end case;
+	if p_verb = 'upsert' then
+		if p_position > v.type_position then
+			v.entity_type := p_body ->> 'entity_type';
+			v.type_position := p_position;
+		end if;
+		v.key := coalesce(v.key, p_body ->> 'key');
+		if p_position > v.deleted_position then
+			v.upsert_positions := leat.upserts_that_matter(v.upsert_positions || p_position, p_floor);
+		end if;
+	end if;
 
-	v_content_at := leat.newer_fields(v.content_positions, v_content_at, v_content_at);
-	v_metadata_at := leat.newer_fields(v.metadata_positions, v_metadata_at, v_metadata_at);
-	v_content := leat.fields_without(v_content, v_content_at) || leat.newer_fields(v.content_positions, v_content_new, v_content_at);
-	v_metadata := leat.fields_without(v_metadata, v_metadata_at) || leat.newer_fields(v.metadata_positions, v_metadata_new, v_metadata_at);
-	v.content_positions := v.content_positions || v_content_at;
-	v.metadata_positions := v.metadata_positions || v_metadata_at;
+	v_upsert := v.upsert_positions[1];
+	v_since := least(greatest(v.deleted_position, least(v_upsert - 1, p_floor)) + 1, v_upsert);
+	v_content := leat.part_after(v.content, v.hidden -> 'content', v.content_positions, v_content_new, v_content_written,
+		v_upsert_before, v_upsert, v_since);
+	v_metadata := leat.part_after(v.metadata, v.hidden -> 'metadata', v.metadata_positions, v_metadata_new, v_metadata_written,
+		v_upsert_before, v_upsert, v_since);
+	v_locks := leat.part_after(leat.names_at(to_jsonb(v.locked_fields), 0), v.hidden -> 'locks', v.lock_positions, v_locks_new, v_locks_written,
+		v_upsert_before, v_upsert, v_since);
 
-	v_since := least(greatest(v.deleted_position, least(v.upsert_positions[1] - 1, p_floor)) + 1, v.upsert_positions[1]);
-	v_content := leat.fields_since(v_content, v.content_positions, v_since);
-	v_metadata := leat.fields_since(v_metadata, v.metadata_positions, v_since);
-	v.content_positions := leat.fields_since(v.content_positions, v.content_positions, v_since);
-	v.metadata_positions := leat.fields_since(v.metadata_positions, v.metadata_positions, v_since);
-	v.content := case when v.upsert_positions = '{}' then '{}' else leat.fields_since(v_content, v.content_positions, v.upsert_positions[1]) end;
-	v.metadata := case when v.upsert_positions = '{}' then '{}' else leat.fields_since(v_metadata, v.metadata_positions, v.upsert_positions[1]) end;
-	v_content := leat.fields_without(v_content, v.content);
-	v_metadata := leat.fields_without(v_metadata, v.metadata);
-	v.hidden := case when v_content <> '{}' or v_metadata <> '{}' then jsonb_build_object('content', v_content, 'metadata', v_metadata) end;
+	v.content := v_content.visible;
+	v.content_positions := v_content.positions;
+	v.metadata := v_metadata.visible;
+	v.metadata_positions := v_metadata.positions;
+	v.locked_fields := array(select field from jsonb_object_keys(v_locks.visible) field order by field);
+	v.lock_positions := v_locks.positions;
+	v.hidden := nullif(jsonb_build_object('content', v_content.hidden, 'metadata', v_metadata.hidden, 'locks', v_locks.hidden),
+		'{"content": {}, "metadata": {}, "locks": {}}');
 
-	v.deleted_at := case when v.upsert_positions = '{}' then coalesce(v.deleted_at, now()) end;
+	v.deleted_at := case when v_upsert is null then coalesce(v.deleted_at, now()) end;
 	v.last_position := greatest(v.last_position, p_position);
 	v.updated_at := now();
 	return v;
@@ -111,12 +139,35 @@ begin
 		where e.tenant_id = p_tenant and e.id = any (p_ids) and e.hidden is null and e.last_position > p_position;
 	end if;
 	update leat.entities e
-	set (entity_type, key, content, metadata, updated_at, deleted_at, last_position, type_position, deleted_position, upsert_positions,
-			content_positions, metadata_positions, hidden) = (
-		select a.entity_type, a.key, a.content, a.metadata, a.updated_at, a.deleted_at, a.last_position, a.type_position, a.deleted_position,
-			a.upsert_positions, a.content_positions, a.metadata_positions, a.hidden
+	set (entity_type, key, content, metadata, locked_fields, updated_at, deleted_at, last_position, type_position, deleted_position,
+			upsert_positions, content_positions, metadata_positions, lock_positions, hidden) = (
+		select a.entity_type, a.key, a.content, a.metadata, a.locked_fields, a.updated_at, a.deleted_at, a.last_position, a.type_position,
+			a.deleted_position, a.upsert_positions, a.content_positions, a.metadata_positions, a.lock_positions, a.hidden
 		from leat.entity_after(e, p_verb, p_position, p_body, p_floor) a)
 	where e.tenant_id = p_tenant and e.id = any (p_ids) and (not v_plain or e.hidden is not null);
+end
+$$;
+
+-- The same for a merge that respects locks, in rows that the caller has locked: content fields that are locked now are left alone, wherever
+-- the lock stands in the stream. Which were is a decision, for the ledger: skipped has the names by entity, of those that skipped any.
+create or replace function leat.change_unlocked(p_tenant uuid, p_ids uuid[], p_verb text, p_position bigint, p_body jsonb, p_floor bigint,
+	out skipped jsonb)
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_locked record;
+begin
+	skipped := '{}';
+	for v_locked in
+		select e.id, array(select field from unnest(e.locked_fields) field where p_body -> 'content' ? field order by field) as fields
+		from leat.entities e where e.tenant_id = p_tenant and e.id = any (p_ids) and e.locked_fields <> '{}'
+	loop
+		continue when v_locked.fields = '{}';
+		perform leat.change_entities(p_tenant, array[v_locked.id], p_verb, p_position,
+			jsonb_set(p_body, '{content}', (p_body -> 'content') - v_locked.fields), p_floor);
+		skipped := skipped || jsonb_build_object(v_locked.id, v_locked.fields);
+	end loop;
+	perform leat.change_entities(p_tenant, array(select id from unnest(p_ids) id where not skipped ? id::text), p_verb, p_position, p_body, p_floor);
 end
 $$;
 
@@ -138,7 +189,7 @@ end
 $$;
 
 create or replace function leat.absent_message(p_verb text, p_code text, p_target uuid, p_targets bigint) returns text
-language sql immutable parallel safe
+language sql immutable parallel safe set search_path = pg_catalog
 return case
 	when p_verb = 'bulk' then format('entity_ids: none of the %s entities exists; create them with entity.upsert first', p_targets)
 	when p_code = 'deleted' then format('entity_id: %s was deleted before this; revive it with entity.upsert', p_target)
@@ -155,6 +206,7 @@ declare
 	v_live uuid[];
 	v_absent uuid[];
 	v_deleted boolean;
+	v_skipped jsonb := '{}';
 begin
 	status := 'applied';
 	if p_verb = 'upsert' then
@@ -178,26 +230,42 @@ begin
 		code := case when p_verb <> 'bulk' and v_deleted then 'deleted' else 'not_found' end;
 		message := leat.absent_message(p_verb, code, p_targets[1], cardinality(p_targets));
 	else
-		perform leat.change_entities(p_tenant, v_live, p_verb, p_position, p_body, p_floor);
+		if (p_body ->> 'respect_locks')::boolean then
+			v_skipped := leat.change_unlocked(p_tenant, v_live, p_verb, p_position, p_body, p_floor);
+		else
+			perform leat.change_entities(p_tenant, v_live, p_verb, p_position, p_body, p_floor);
+		end if;
 		if p_verb = 'bulk' then
 			detail := jsonb_build_object('entities', cardinality(p_targets), 'missing', to_jsonb(v_absent));
+		end if;
+		if v_skipped <> '{}' then
+			detail := coalesce(detail, '{}') || jsonb_build_object('skipped_fields',
+				case when p_verb = 'bulk' then v_skipped else v_skipped -> p_targets[1]::text end);
 		end if;
 	end if;
 end
 $$;
 
--- The same for an intent as it stands in a batch: p_entity is null for a bulk, whose targets are in the body.
-create or replace function leat.write_raw_intent(p_tenant uuid, p_verb text, p_entity uuid, p_position bigint, p_body bytea, p_floor bigint,
-	p_final boolean, out status text, out code text, out message text, out detail jsonb)
+-- The same for an intent as it stands in a batch: p_entity is null for a bulk, whose targets are in the body. Under the rights of whoever
+-- asked: a user's as `authenticated`, who sees no tenant but its own.
+create or replace function leat.write_raw_intent(p_role text, p_tenant uuid, p_verb text, p_entity uuid, p_position bigint, p_body bytea,
+	p_floor bigint, p_final boolean, out status text, out code text, out message text, out detail jsonb)
 language plpgsql set search_path = pg_catalog
 as $$
 declare
+	v_ours constant text := current_setting('role');
 	v_body constant jsonb := convert_from(p_body, 'UTF8')::jsonb;
 begin
+	if p_role = 'user' then
+		perform set_config('leat.tenant_id', p_tenant::text, true), set_config('role', 'authenticated', true);
+	end if;
 	select w.status, w.code, w.message, w.detail into status, code, message, detail
 	from leat.write_entity_intent(p_tenant, p_verb,
 		case when p_verb = 'bulk' then array(select distinct t::uuid from jsonb_array_elements_text(v_body -> 'entity_ids') t order by 1)
 			else array[p_entity] end,
 		p_position, v_body, p_floor, p_final) w;
+	if p_role = 'user' then
+		perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
+	end if;
 end
 $$;

@@ -11,7 +11,7 @@ $$;
 
 -- Outcome as in design.md section 3, as JSON text. p_result null: none.
 create or replace function leat.outcome(p_status text, p_position bigint, p_code text, p_message text, p_result jsonb) returns text
-language sql immutable parallel safe
+language sql immutable parallel safe set search_path = pg_catalog
 return rtrim(json_strip_nulls(json_build_object('status', p_status, 'position', p_position, 'code', p_code, 'message', p_message))::text, '}')
 	|| coalesce(',"result":' || p_result::text, '') || '}';
 
@@ -41,7 +41,7 @@ $$;
 
 -- One line of a NATS header block. Line breaks in a value would end it early.
 create or replace function leat.header(p_name text, p_value text) returns bytea
-language sql immutable parallel safe
+language sql immutable parallel safe set search_path = pg_catalog
 return convert_to(p_name || ': ' || translate(p_value, E'\r\n', '  ') || E'\r\n', 'UTF8');
 
 -- The dead letter of an intent: original headers and body, and why.

@@ -11,40 +11,45 @@
 do $$
 begin
 	-- What the intents of a batch write to one entity, taken together; in parallel arrays, one element an entity, in order of
-	-- (tenant, id). plain: only merges and upserts; the rest is null otherwise. first and last: of the positions; upserts: their positions
-	-- as a JSON array, null for none; named: entity_type and key of the last upsert.
-	create type leat.entity_groups as (tenant uuid[], entity uuid[], plain boolean[], first bigint[], last bigint[], created bigint[], upserts jsonb[],
-		named jsonb[], content jsonb[], metadata jsonb[], content_positions jsonb[], metadata_positions jsonb[]);
+	-- (tenant, id). plain: only merges and upserts, all by users or none; the rest is null otherwise. by_user: whose; respects: some leave
+	-- locked fields alone. first and last: of the positions; upserts: their positions as a JSON array, null for none; named: entity_type and
+	-- key of the last upsert.
+	create type leat.entity_groups as (tenant uuid[], entity uuid[], plain boolean[], by_user boolean[], respects boolean[], first bigint[],
+		last bigint[], created bigint[], upserts jsonb[], named jsonb[], content jsonb[], metadata jsonb[], content_positions jsonb[],
+		metadata_positions jsonb[]);
 exception when duplicate_object then null;
 end
 $$;
 
 -- The undecided intents (status null) with a single target, by entity.
-create or replace function leat.group_entity_intents(p_tenant uuid[], p_entity uuid[], p_position bigint[], p_verb text[], p_body bytea[], p_status text[])
+create or replace function leat.group_entity_intents(p_tenant uuid[], p_entity uuid[], p_position bigint[], p_role text[], p_verb text[],
+	p_body bytea[], p_status text[])
 returns leat.entity_groups language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_hashagg = off set jit = off
 as $$
 declare
 	v_groups leat.entity_groups;
 begin
-	select array_agg(every.tenant), array_agg(every.entity), array_agg(every.plain), array_agg(every.first), array_agg(every.last), array_agg(every.created),
-		array_agg(every.upserts), array_agg(every.named), array_agg(every.content), array_agg(every.metadata), array_agg(every.content_positions),
-		array_agg(every.metadata_positions)
+	select array_agg(every.tenant), array_agg(every.entity), array_agg(every.plain), array_agg(every.by_user), array_agg(every.respects),
+		array_agg(every.first), array_agg(every.last), array_agg(every.created), array_agg(every.upserts), array_agg(every.named),
+		array_agg(every.content), array_agg(every.metadata), array_agg(every.content_positions), array_agg(every.metadata_positions)
 	into v_groups
 	from (
-		select intent.tenant, intent.entity, bool_and(intent.plain) as plain, min(intent.position) as first, max(intent.position) as last,
+		select intent.tenant, intent.entity, bool_and(intent.plain) and bool_and(intent.by_user) = bool_or(intent.by_user) as plain,
+			bool_and(intent.by_user) as by_user, bool_or(intent.respects) as respects, min(intent.position) as first, max(intent.position) as last,
 			min(intent.position) filter (where intent.named is not null) as created,
 			jsonb_agg(intent.position) filter (where intent.named is not null) as upserts,
 			leat.merged(intent.named) as named, leat.merged(intent.content) as content, leat.merged(intent.metadata) as metadata,
 			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.content) field)) as content_positions,
 			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.metadata) field)) as metadata_positions
 		from (
-			select raw.tenant, raw.entity, raw.position, raw.plain,
+			select raw.tenant, raw.entity, raw.position, raw.plain, raw.by_user, raw.body -> 'respect_locks' = 'true' as respects,
 				case when raw.plain then raw.body -> 'content' end as content, case when raw.plain then raw.body -> 'metadata' end as metadata,
 				case when raw.verb = 'upsert' then raw.body - '{entity_id,content,metadata}'::text[] end as named
 			from (
-				select u.tenant, u.entity, u.position, u.verb, u.verb in ('merge', 'upsert') as plain, convert_from(u.body, 'UTF8')::jsonb as body
-				from unnest(p_tenant, p_entity, p_position, p_verb, p_body, p_status) u (tenant, entity, position, verb, body, status)
+				select u.tenant, u.entity, u.position, u.verb, u.verb in ('merge', 'upsert') as plain, u.role = 'user' as by_user,
+					convert_from(u.body, 'UTF8')::jsonb as body
+				from unnest(p_tenant, p_entity, p_position, p_role, p_verb, p_body, p_status) u (tenant, entity, position, role, verb, body, status)
 				where u.status is null and u.entity is not null
 				offset 0) raw
 			order by raw.tenant, raw.entity, raw.position) intent
@@ -104,7 +109,7 @@ begin
 	-- filtered here and not by WHERE, which would keep a bulk's targets from being locked
 	return (
 		select array_agg(case
-				when not every.plain or e.hidden is not null then 'general'
+				when not every.plain or e.hidden is not null or (every.respects and e.locked_fields <> '{}') then 'general'
 				when e.id is null then case when every.created is null then 'absent' when every.created = every.first then 'mixed' else 'general' end
 				when e.deleted_position > every.first or e.upsert_positions = '{}' then 'general'
 				when e.upsert_positions[1] < every.first then case when e.last_position < every.first then 'existing' else 'mixed' end
@@ -112,21 +117,22 @@ begin
 				else 'general'
 			end) filter (where every.first is not null)
 		from (
-			select target.tenant, target.entity, target.plain, target.first, target.created
-			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.first, p_groups.created) target (tenant, entity, plain, first, created)
+			select target.tenant, target.entity, target.plain, target.respects, target.first, target.created
+			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.respects, p_groups.first, p_groups.created)
+				target (tenant, entity, plain, respects, first, created)
 			union all
-			select bulk.tenant, entity::uuid, null, null, null
+			select bulk.tenant, entity::uuid, null, null, null, null
 			from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
 				jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
 			where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null
-			order by 1, 2, 4 nulls last) every
+			order by 1, 2, 5 nulls last) every
 		left join lateral (
-			select x.id, x.hidden, x.deleted_position, x.upsert_positions, x.last_position
+			select x.id, x.hidden, x.locked_fields, x.deleted_position, x.upsert_positions, x.last_position
 			from leat.entities x where x.tenant_id = every.tenant and x.id = every.entity offset 0 for update) e on true);
 end
 $$;
 
--- Writes the groups of paths `existing` and `mixed`.
+-- Writes the groups of paths `existing` and `mixed`, under the rights that the caller has.
 create or replace function leat.write_entity_groups(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set jit = off
@@ -156,7 +162,7 @@ begin
 			else leat.upserts_that_matter(e.upsert_positions || excluded.upsert_positions, p_floor) end,
 		last_position = excluded.last_position,
 		updated_at = now();
-	if not 'mixed' = any (p_paths) then
+	if array_position(p_paths, 'mixed') is null then
 		return;
 	end if;
 
@@ -195,6 +201,40 @@ begin
 	if v_written <> cardinality(array_positions(p_paths, 'mixed')) then
 		raise exception using errcode = 'serialization_failure', message = 'an entity was made meanwhile by another batch; try again';
 	end if;
+end
+$$;
+
+-- The same under the rights of whoever asked: services' groups at once; users' tenant by tenant, as `authenticated`, who sees no tenant but
+-- its own. Groups come in order of tenant. (A statement is planned anew when the role has changed since it ran last, so users' groups
+-- cost their batch a few plans, and those of one batch share them.)
+create or replace function leat.write_groups_as_asked(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set jit = off
+as $$
+declare
+	g constant leat.entity_groups := p_groups;
+	v_ours constant text := current_setting('role');
+	v_part record;
+begin
+	if (true = any (g.by_user)) is not true then
+		perform leat.write_entity_groups(g, p_paths, p_floor);
+		return;
+	end if;
+	if false = any (g.by_user) then
+		perform leat.write_entity_groups(g,
+			array(select case when not by_user then path end from unnest(g.by_user, p_paths) way (by_user, path)), p_floor);
+	end if;
+	for v_part in
+		select way.tenant, min(way.ord) as a, max(way.ord) as z,
+			array_agg(case when way.by_user then way.path end order by way.ord) as paths
+		from unnest(g.tenant, g.by_user, p_paths) with ordinality way (tenant, by_user, path, ord)
+		group by way.tenant having bool_or(way.by_user)
+	loop
+		perform set_config('leat.tenant_id', v_part.tenant::text, true), set_config('role', 'authenticated', true);
+		perform leat.write_entity_groups(row(g.tenant[v_part.a:v_part.z], g.entity[v_part.a:v_part.z], null, null, null, null, g.last[v_part.a:v_part.z],
+			null, g.upserts[v_part.a:v_part.z], g.named[v_part.a:v_part.z], g.content[v_part.a:v_part.z], g.metadata[v_part.a:v_part.z],
+			g.content_positions[v_part.a:v_part.z], g.metadata_positions[v_part.a:v_part.z])::leat.entity_groups, v_part.paths, p_floor);
+		perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
+	end loop;
 end
 $$;
 

@@ -12,7 +12,7 @@
 -- Returned are the intents of which the caller must know more than `applied`: another status, or a reply to send.
 create or replace function leat.settle_entity_intents(p_stream text, p_floor bigint, p_final boolean, p_reply_bytes bigint, p_known bigint[],
 	p_position bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[], p_verb text[], p_entity uuid[], p_actor text[],
-	p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
+	p_leat_id text[], p_reply_to text[], p_traceparent text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[])
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set jit = off
 as $$
@@ -63,17 +63,17 @@ begin
 	end loop;
 
 	-- A unique violation here means that another process settled one of them meanwhile: the caller tries again, and finds it known.
-	insert into leat.activity (stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code, detail, message_at)
+	insert into leat.activity (stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code, detail, message_at, traceparent)
 	select p_stream, position, leat_id, tenant, actor, role, 'entity', verb, entity, coalesce(status, 'applied'), code,
-		case when message is null then detail else jsonb_build_object('message', message) end, at
-	from unnest(p_position, p_leat_id, p_tenant, p_actor, p_role, p_verb, p_entity, v_status, v_code, v_message, v_detail, p_at)
-		intent (position, leat_id, tenant, actor, role, verb, entity, status, code, message, detail, at)
+		case when message is null then detail else jsonb_build_object('message', message) end, at, traceparent
+	from unnest(p_position, p_leat_id, p_tenant, p_actor, p_role, p_verb, p_entity, v_status, v_code, v_message, v_detail, p_at, p_traceparent)
+		intent (position, leat_id, tenant, actor, role, verb, entity, status, code, message, detail, at, traceparent)
 	where status is distinct from 'known';
 
-	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_verb, p_body, v_status);
+	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, p_body, v_status);
 	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
-	perform leat.write_entity_groups(v_groups, v_paths, p_floor);
+	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
 
 	-- The rest, intent by intent, in order of position.
 	if 'bulk' = any (p_verb) or 'general' = any (v_paths) or 'absent' = any (v_paths) then
@@ -86,7 +86,7 @@ begin
 					v_message[i] := leat.absent_message(p_verb[i], 'not_found', p_entity[i], 1);
 				end if;
 			else
-				v_written := leat.write_raw_intent(p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
+				v_written := leat.write_raw_intent(p_role[i], p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
 				v_status[i] := nullif(v_written.status, 'applied');
 				v_code[i] := v_written.code;
 				v_message[i] := v_written.message;
@@ -108,7 +108,7 @@ begin
 	if v_changed <> '{}' then
 		foreach i in array v_duplicates loop
 			continue when exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]);
-			v_written := leat.write_raw_intent(p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
+			v_written := leat.write_raw_intent(p_role[i], p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
 			v_status[i] := nullif(v_written.status, 'applied');
 			v_code[i] := v_written.code;
 			v_message[i] := v_written.message;
@@ -130,9 +130,10 @@ begin
 			where a.stream = p_stream and a.position = p_position[i];
 		end if;
 		if v_status[i] = 'parked' then
-			insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, headers, body)
+			insert into leat.parked (stream, position, message_at, subject, tenant_id, role, verb, entity_id, actor, leat_id, reply_to, traceparent,
+				headers, body)
 			values (p_stream, p_position[i], p_at[i], p_subject[i], p_tenant[i], p_role[i], p_verb[i], p_entity[i], p_actor[i], p_leat_id[i],
-				p_reply_to[i], p_headers[i], p_body[i]);
+				p_reply_to[i], p_traceparent[i], p_headers[i], p_body[i]);
 		end if;
 	end loop;
 

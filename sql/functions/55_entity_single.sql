@@ -4,7 +4,7 @@
 -- One merge that is new, into an entity that is live and older than the merge. False: it is not so, or not for sure; nothing was written,
 -- and the set-based path decides. Order of locks: as in leat.settle_entity_intents.
 create or replace function leat.merge_single(p_stream text, p_seq bigint, p_at timestamptz, p_tenant uuid, p_role text, p_entity uuid,
-	p_actor text, p_leat_id text, p_body jsonb) returns boolean
+	p_actor text, p_leat_id text, p_traceparent text, p_body jsonb) returns boolean
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
@@ -13,6 +13,8 @@ declare
 	v_position bigint;
 	v_content constant jsonb := coalesce(p_body -> 'content', '{}');
 	v_metadata constant jsonb := coalesce(p_body -> 'metadata', '{}');
+	v_ours constant text := current_setting('role');
+	v_written boolean;
 begin
 	-- the safety nets of leat.stream_positions, as far as one message needs them
 	select e.epoch, e.opened_at <= p_at and e.first_seq <= p_seq as is_current,
@@ -31,16 +33,24 @@ begin
 			return false;
 		end if;
 	end if;
-	insert into leat.activity (stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, message_at)
-	values (p_stream, v_position, p_leat_id, p_tenant, p_actor, p_role, 'entity', 'merge', p_entity, 'applied', p_at)
+	insert into leat.activity (stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, message_at, traceparent)
+	values (p_stream, v_position, p_leat_id, p_tenant, p_actor, p_role, 'entity', 'merge', p_entity, 'applied', p_at, p_traceparent)
 	on conflict (stream, position) do nothing;
 	if found then
+		if p_role = 'user' then
+			perform set_config('leat.tenant_id', p_tenant::text, true), set_config('role', 'authenticated', true);
+		end if;
 		update leat.entities e
 		set content = e.content || v_content, content_positions = e.content_positions || leat.fields_at(v_content, v_position),
 			metadata = e.metadata || v_metadata, metadata_positions = e.metadata_positions || leat.fields_at(v_metadata, v_position),
 			last_position = v_position, updated_at = now()
-		where e.tenant_id = p_tenant and e.id = p_entity and e.last_position < v_position and e.upsert_positions[1] < v_position and e.hidden is null;
-		if found then
+		where e.tenant_id = p_tenant and e.id = p_entity and e.last_position < v_position and e.upsert_positions[1] < v_position and e.hidden is null
+			and (p_body -> 'respect_locks' is distinct from 'true' or e.locked_fields = '{}');
+		v_written := found;
+		if p_role = 'user' then
+			perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
+		end if;
+		if v_written then
 			return true;
 		end if;
 		delete from leat.activity a where a.stream = p_stream and a.position = v_position;

@@ -1,34 +1,35 @@
 -- The doors to leat.settle_entity_intents, or past it by leat.merge_single: messages from the stream, and what was parked.
 
 -- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
-create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[], p_role text[],
-	p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_headers bytea[], p_body bytea[], p_code text[], p_message text[],
-	p_reply_bytes bigint default 1048576)
+create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[],
+	p_role text[], p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_traceparent text[], p_headers bytea[],
+	p_body bytea[], p_code text[], p_message text[], p_reply_bytes bigint default 1048576)
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 declare
 	v_where record := leat.stream_positions(p_stream, p_seq, p_at);
 begin
-	return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at, p_subject,
-		p_tenant, p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_headers, p_body, p_code, p_message);
+	return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at,
+		p_subject, p_tenant, p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_traceparent, p_headers, p_body, p_code, p_message);
 end
 $$;
 
 -- One message: the short path when it can be (55_entity_single.sql), else as a batch of one.
 create or replace function leat.apply_entity_intent(p_stream text, p_seq bigint, p_at timestamptz, p_subject text, p_tenant uuid, p_role text,
-	p_verb text, p_entity uuid, p_actor text, p_leat_id text, p_reply_to text, p_headers bytea, p_body bytea, p_code text, p_message text,
-	p_reply_bytes bigint default 1048576)
+	p_verb text, p_entity uuid, p_actor text, p_leat_id text, p_reply_to text, p_traceparent text, p_headers bytea, p_body bytea, p_code text,
+	p_message text, p_reply_bytes bigint default 1048576)
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 begin
 	if p_verb = 'merge' and p_code is null and p_reply_to is null
-		and leat.merge_single(p_stream, p_seq, p_at, p_tenant, p_role, p_entity, p_actor, p_leat_id, convert_from(p_body, 'UTF8')::jsonb)
+		and leat.merge_single(p_stream, p_seq, p_at, p_tenant, p_role, p_entity, p_actor, p_leat_id, p_traceparent,
+			convert_from(p_body, 'UTF8')::jsonb)
 	then
 		return;
 	end if;
 	return query select * from leat.apply_entity_intents(p_stream, array[p_seq], array[p_at], array[p_subject], array[p_tenant], array[p_role],
-		array[p_verb], array[p_entity], array[p_actor], array[p_leat_id], array[p_reply_to], array[p_headers], array[p_body], array[p_code],
-		array[p_message], p_reply_bytes);
+		array[p_verb], array[p_entity], array[p_actor], array[p_leat_id], array[p_reply_to], array[p_traceparent], array[p_headers], array[p_body],
+		array[p_code], array[p_message], p_reply_bytes);
 end
 $$;
 
@@ -95,7 +96,8 @@ begin
 		array_agg(d.role order by d.position) as role, array_agg(d.verb order by d.position) as verb,
 		array_agg(d.entity_id order by d.position) as entity, array_agg(d.actor order by d.position) as actor,
 		array_agg(d.leat_id order by d.position) as leat_id, array_agg(d.reply_to order by d.position) as reply_to,
-		array_agg(d.headers order by d.position) as headers, array_agg(d.body order by d.position) as body,
+		array_agg(d.traceparent order by d.position) as traceparent, array_agg(d.headers order by d.position) as headers,
+		array_agg(d.body order by d.position) as body,
 		array_agg(case when p_refused is not null then 'internal' end) as code, array_agg(p_refused) as message
 	into v_due from due d;
 	decided := coalesce(cardinality(v_due.position), 0);
@@ -108,8 +110,9 @@ begin
 			cross join lateral (
 				select a.position from leat.activity a where a.stream = p_stream and a.position = parked.position offset 0) known);
 		for v_settled in
-			select * from leat.settle_entity_intents(p_stream, v_floor, true, p_reply_bytes, v_known, v_due.position, v_due.at, v_due.subject, v_due.tenant,
-				v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.headers, v_due.body, v_due.code, v_due.message)
+			select * from leat.settle_entity_intents(p_stream, v_floor, true, p_reply_bytes, v_known, v_due.position, v_due.at, v_due.subject,
+				v_due.tenant, v_due.role, v_due.verb, v_due.entity, v_due.actor, v_due.leat_id, v_due.reply_to, v_due.traceparent, v_due.headers,
+				v_due.body, v_due.code, v_due.message)
 		loop
 			if v_settled.reply is not null and v_settled.status <> 'known' then
 				insert into leat.outbox (subject, body, short_body)

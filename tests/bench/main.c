@@ -115,7 +115,7 @@ static void start_postgres(void)
 	struct leat_error err;
 	struct leat_pg *pg = NULL;
 	bench_must(leat_server_start(&bench.postgres, LEAT_SERVER_POSTGRES, bench.folder, 0, &err), &err);
-	bench_must(leat_pg_open(&pg, bench.postgres.url, "bench", NULL, 0, &err), &err);
+	bench_must(leat_pg_open(&pg, bench.postgres.url, "bench", NULL, NULL, 0, &err), &err);
 	bench_must(leat_pg_run_sql(pg, "alter system set track_commit_timestamp = on", NULL, &err), &err);
 	leat_pg_close(pg);
 	leat_server_stop(&bench.postgres);

@@ -53,7 +53,7 @@ static void make_database(struct stage *stage)
 	const char *server = stage->bench->postgres.url;
 	const char *slash = strrchr(server, '/');
 	snprintf(sql, sizeof sql, "create database %s", stage->name);
-	bench_must(leat_pg_open(&pg, server, "bench", NULL, 0, &err), &err);
+	bench_must(leat_pg_open(&pg, server, "bench", NULL, NULL, 0, &err), &err);
 	bench_must(leat_pg_run_sql(pg, sql, NULL, &err), &err);
 	leat_pg_close(pg);
 	snprintf(stage->database_url, sizeof stage->database_url, "%.*s/%s", (int)(slash - server), server, stage->name);
@@ -75,7 +75,7 @@ void stage_open(struct stage *stage, struct bench *bench, bool entities)
 	const struct leat_bus_options options = {
 		.url = stage->nats.url, .name = "bench", .request_timeout_ms = REQUEST_MS, .retry_first_ms = 50, .retry_limit_ms = 500};
 	bench_must(leat_bus_open(&stage->bus, &options, &err), &err);
-	bench_must(leat_pg_open(&stage->pg, stage->database_url, "bench", NULL, 0, &err), &err);
+	bench_must(leat_pg_open(&stage->pg, stage->database_url, "bench", NULL, NULL, 0, &err), &err);
 	if (entities) {
 		load_store_entities(stage);
 		stage_start_consumers(stage, 1);
@@ -94,7 +94,7 @@ void stage_close(struct stage *stage)
 	leat_server_stop(&stage->nats);
 	leat_pg_close(stage->pg);
 	snprintf(sql, sizeof sql, "drop database %s with (force)", stage->name);
-	bench_must(leat_pg_open(&pg, stage->bench->postgres.url, "bench", NULL, 0, &err), &err);
+	bench_must(leat_pg_open(&pg, stage->bench->postgres.url, "bench", NULL, NULL, 0, &err), &err);
 	bench_must(leat_pg_run_sql(pg, sql, NULL, &err), &err);
 	leat_pg_close(pg);
 }

@@ -231,7 +231,7 @@ static void expect_serial_fold(const struct story *told)
 	load_wait_settled(&rig, (int64_t)stored.count, 90);
 	struct leat_error err;
 	struct leat_pg *pg = NULL;
-	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	struct verdict *verdicts = leat_alloc(stored.count * sizeof *verdicts);
 	story_read_verdicts(pg, &stored, verdicts);
 	story_expect_no_needless_rejection(&stored, verdicts);

@@ -115,15 +115,10 @@ static int64_t ack_floor(const struct deliveries *deliveries)
 
 /* ---- the run of a story ---- */
 
-static void forget_all(struct gate *gate)
+static void forget_all(void)
 {
-	struct leat_error err;
-	cr_assert_eq(
-		leat_pg_run_sql(gate->pg,
-			"truncate leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.audit_log, leat.stream_floors,"
-			" leat.stream_epochs",
-			NULL, &err),
-		LEAT_OK, "%s", err.text);
+	rig_sql(&rig, "truncate leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.audit_log, leat.stream_floors,"
+				  " leat.stream_epochs");
 }
 
 static void apply_batch(struct gate *gate, struct deliveries *deliveries, size_t most)
@@ -191,7 +186,7 @@ static void each_seed(int64_t rounds, void (*run)(struct gate *gate, uint64_t se
 	gate_open(&gate, &rig);
 	uint64_t first = rig_seed();
 	for (int64_t i = 0; i < rounds; i++) {
-		forget_all(&gate);
+		forget_all();
 		run(&gate, first + (uint64_t)i);
 	}
 	gate_close(&gate);

@@ -12,7 +12,7 @@
 #define BEGAN_MS INT64_C(1700000000000)
 
 #define ANSWER "select ord, status, code, position, reply, short_reply from "
-#define PARAMETERS "('" STREAM "', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+#define PARAMETERS "('" STREAM "', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 
 static const struct leat_pg_statement statements[] = {
 	{"apply", ANSWER "leat.apply_entity_intents" PARAMETERS},
@@ -25,7 +25,7 @@ void install_schema(struct rig *rig)
 	LEAT_BUF_SCOPED report = LEAT_BUF_INIT;
 	struct leat_error err;
 	struct leat_pg *pg = NULL;
-	cr_assert_eq(leat_pg_open(&pg, rig->database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_open(&pg, rig->database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	cr_assert_eq(leat_schema_migrate(pg, &report, &err), LEAT_OK, "%s", err.text);
 	leat_pg_close(pg);
 }
@@ -34,8 +34,9 @@ void gate_open(struct gate *gate, const struct rig *rig)
 {
 	struct leat_error err;
 	*gate = (struct gate){0};
-	cr_assert_eq(leat_pg_open(&gate->pg, rig->database_url, "test", statements, sizeof statements / sizeof *statements, &err), LEAT_OK,
-		"%s", err.text);
+	cr_assert_eq(
+		leat_pg_open(&gate->pg, rig->database_url, "test", "service_role", statements, sizeof statements / sizeof *statements, &err),
+		LEAT_OK, "%s", err.text);
 }
 
 void gate_close(struct gate *gate)
@@ -71,17 +72,19 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	char subject[160];
 	const char *headers = message->headers != NULL ? message->headers : "";
 	const char *tenant = message->tenant != NULL ? message->tenant : RIG_TENANT_A;
-	snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", tenant, message->verb);
+	const char *role = message->role != NULL ? message->role : "service";
+	snprintf(subject, sizeof subject, "leat.intent.%s.%s.entity.%s", tenant, role, message->verb);
 	leat_pg_array_add_int8(&arrays[LEAT_BATCH_SEQ], message->seq);
 	leat_pg_array_add_time(&arrays[LEAT_BATCH_AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_SUBJECT], subject);
 	add_uuid(&arrays[LEAT_BATCH_TENANT], tenant);
-	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], "service");
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], role);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_VERB], message->verb);
 	add_uuid(&arrays[LEAT_BATCH_ENTITY], message->entity);
-	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], "tests");
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], message->actor != NULL ? message->actor : "tests");
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], message->leat_id);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], message->reply_to);
+	leat_pg_array_add_text(&arrays[LEAT_BATCH_TRACEPARENT], message->traceparent);
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_HEADERS], headers, strlen(headers));
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_BODY], message->body, strlen(message->body));
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_CODE], message->code);

@@ -17,11 +17,14 @@ struct message {
 	int64_t seq;
 	int64_t at_ms;      /* since the stream began; 0: as many as its sequence */
 	const char *tenant; /* NULL: RIG_TENANT_A */
+	const char *role;   /* NULL: service */
+	const char *actor;  /* NULL: tests */
 	const char *verb;
 	const char *entity; /* NULL: a bulk, or what the decoder rejected */
 	const char *body;
 	const char *leat_id;
 	const char *reply_to;
+	const char *traceparent;
 	const char *headers;
 	const char *code; /* of the decoder's rejection; NULL: none */
 };

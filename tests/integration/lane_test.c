@@ -328,7 +328,7 @@ Test(lane, both_sides_of_a_connection_notice_that_the_other_vanished)
 	struct leat_pg *pg;
 	struct leat_error err;
 	LEAT_PG_RESULT_SCOPED *result = NULL;
-	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	cr_expect(some_socket_gives_up_after(20000));
 	cr_assert_eq(leat_pg_run_sql(pg,
 					 "select concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),"

@@ -28,7 +28,7 @@ static enum leat_kind publish_row(const char *subject, struct leat_pg_array *sen
 	LEAT_PG_RESULT_SCOPED *rows = NULL;
 	char sql[256];
 	snprintf(sql, sizeof sql, "select 1, gen_random_uuid(), '%s', ''::bytea, 'body'::bytea, null::bytea", subject);
-	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, 0, &err), LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	cr_assert_eq(leat_pg_run_sql(pg, sql, &rows, &err), LEAT_OK, "%s", err.text);
 	leat_pg_array_start(sent, LEAT_PG_INT8);
 	leat_pg_array_start(refused, LEAT_PG_INT8);

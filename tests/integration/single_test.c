@@ -58,7 +58,7 @@ static void expect_short_way(const char *expected, struct message message)
 {
 	rig_sql_expect(&rig, expected,
 		"select leat.merge_single('" STREAM "', %" PRId64 ", timestamptz 'epoch' + (1700000000000 + %" PRId64
-		") * interval '1 millisecond', '%s', 'service', '%s', 'tests', nullif('%s', ''), '%s')",
+		") * interval '1 millisecond', '%s', 'service', '%s', 'tests', nullif('%s', ''), null, '%s')",
 		message.seq, message.at_ms != 0 ? message.at_ms : message.seq, message.tenant != NULL ? message.tenant : RIG_TENANT_A,
 		message.entity, message.leat_id != NULL ? message.leat_id : "", message.body);
 }

@@ -1,0 +1,31 @@
+-- Who may call and touch what. Runs whenever a file of functions changed, after all of them: Postgres lets everybody call a new function.
+--
+-- service_role: all that the lanes do. authenticated: the entities of its tenant, under row-level security, and the functions that write
+-- to them; no rights on ledger, outbox or audit log. What has a trigger or owner's rights (SECURITY DEFINER) is called by nobody else.
+
+grant usage on schema leat to authenticated, service_role;
+revoke all on all functions in schema leat from public;
+grant execute on all functions in schema leat to service_role;
+
+grant select, insert, update, delete on leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.stream_epochs,
+	leat.stream_floors, leat.processes to service_role;
+grant select on leat.audit_log, leat.schema_files to service_role;
+
+grant select, insert, update on leat.entities to authenticated;
+do $$
+declare
+	v_function regprocedure;
+begin
+	-- by name: what a user's intents and the direct merges run, all of it SECURITY INVOKER
+	for v_function in
+		select p.oid::regprocedure from pg_proc p
+		where p.pronamespace = 'leat'::regnamespace and not p.prosecdef and p.proname = any (array[
+			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'current_tenant',
+			'newer_fields', 'fields_since', 'fields_at', 'names_at', 'fields_without', 'upserts_that_matter', 'positions_of', 'merged',
+			'target_state', 'part_after', 'entity_after', 'change_entities', 'change_unlocked', 'upsert_entity', 'absent_message',
+			'write_entity_intent', 'write_entity_groups'])
+	loop
+		execute format('grant execute on function %s to authenticated', v_function);
+	end loop;
+end
+$$;

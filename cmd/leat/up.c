@@ -97,8 +97,9 @@ static enum leat_kind write_env_file(const struct up *up, struct leat_error *err
 	snprintf(path, sizeof path, "%s/env", up->params->state_dir);
 	snprintf(fresh, sizeof fresh, "%s/env.new", up->params->state_dir);
 	FILE *file = fopen(fresh, "we");
-	bool written =
-		file != NULL && fprintf(file, "export LEAT_NATS_URL='%s'\nexport LEAT_DATABASE_URL='%s'\n", up->nats.url, up->postgres.url) > 0;
+	bool written = file != NULL &&
+		fprintf(file, "export LEAT_NATS_URL='%s'\nexport LEAT_DATABASE_URL='%s'\nexport LEAT_MIGRATE_URL='%s'\n", up->nats.url,
+			up->postgres.login_url, up->postgres.url) > 0;
 	if (file != NULL && fclose(file) != 0)
 		written = false;
 	if (written && rename(fresh, path) == 0)
@@ -129,7 +130,7 @@ static enum leat_kind start_servers(struct up *up, struct leat_error *err)
 	if (leat_server_start(&up->postgres, LEAT_SERVER_POSTGRES, folder, POSTGRES_PORT, err) != LEAT_OK ||
 		leat_server_start(&up->nats, LEAT_SERVER_NATS, folder, NATS_PORT, err) != LEAT_OK)
 		return err->kind;
-	up_environment_init(&up->environment, up->params, up->nats.url, up->postgres.url);
+	up_environment_init(&up->environment, up->params, up->nats.url, up->postgres.login_url, up->postgres.url);
 	return write_env_file(up, err);
 }
 
@@ -151,7 +152,8 @@ static void say_what_to_try(const struct up *up)
 		   "  %s status\n"
 		   "  %s consume        # one more consumer\n"
 		   "\n",
-		up->consumers.count, up->consumers.count == 1 ? "" : "s", up->nats.url, folder, up->postgres.url, folder, folder, leat, leat, leat);
+		up->consumers.count, up->consumers.count == 1 ? "" : "s", up->nats.url, folder, up->postgres.login_url, folder, folder, leat, leat,
+		leat);
 	fflush(stdout);
 }
 

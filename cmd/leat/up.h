@@ -18,7 +18,8 @@ struct up_environment {
 	const char **lines; /* up to NULL */
 };
 
-void up_environment_init(struct up_environment *out, const struct leat_params *params, const char *nats_url, const char *database_url);
+void up_environment_init(
+	struct up_environment *out, const struct leat_params *params, const char *nats_url, const char *database_url, const char *migrate_url);
 void up_environment_fini(struct up_environment *environment);
 
 struct up_consumer {

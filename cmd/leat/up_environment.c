@@ -35,12 +35,13 @@ static char *number_line(const char *field, int64_t value)
 	return leat_buf_take(&line);
 }
 
-void up_environment_init(struct up_environment *out, const struct leat_params *params, const char *nats_url, const char *database_url)
+void up_environment_init(
+	struct up_environment *out, const struct leat_params *params, const char *nats_url, const char *database_url, const char *migrate_url)
 {
 	struct leat_params theirs = *params;
 	theirs.nats_url = nats_url;
 	theirs.database_url = database_url;
-	theirs.migrate_url = "";
+	theirs.migrate_url = migrate_url;
 	const char **logins[] = {&theirs.nats_creds, &theirs.nats_nkey, &theirs.nats_user, &theirs.nats_password, &theirs.nats_inbox_prefix,
 		&theirs.nats_tls_ca, &theirs.nats_tls_cert, &theirs.nats_tls_key}; /* of other servers than these, which ask for none */
 	for (size_t i = 0; i < sizeof logins / sizeof *logins; i++)

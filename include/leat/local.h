@@ -68,6 +68,7 @@ struct leat_server {
 	struct leat_child child;
 	int port;
 	char url[128];       /* Postgres: of the database `leat`, as the superuser `postgres` */
+	char login_url[128]; /* Postgres: the same as the login `leat`, who may act as authenticated and service_role and owns nothing */
 	char data[PATH_MAX]; /* its data folder */
 	char log[PATH_MAX];
 	char detail[64]; /* the type's own */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define PACKAGE "postgresql-15"
+#define LOGIN "leat"
 #define INIT_MS 120000
 #define ELSEWHERE "/var/lib/leat"
 
@@ -51,6 +52,12 @@ static enum leat_kind fail_at(const char *what, const char *path, struct leat_er
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "can't %s %s: %s", what, path, strerror(errno));
 }
 
+/* A line each. The login is what a consumer's should be: it owns nothing. */
+static const char first_commands[] = "CREATE DATABASE leat\n"
+									 "CREATE ROLE authenticated NOLOGIN\n"
+									 "CREATE ROLE service_role NOLOGIN\n"
+									 "CREATE ROLE " LOGIN " LOGIN IN ROLE authenticated, service_role\n";
+
 /* Makes the cluster in the empty folder `path`, which belongs to us. */
 static enum leat_kind make_cluster(const struct leat_server *server, const char *path, struct leat_error *err)
 {
@@ -69,8 +76,7 @@ static enum leat_kind make_cluster(const struct leat_server *server, const char 
 	}
 	const char *init[] = {initdb, "--pgdata", path, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", NULL};
 	const char *single[] = {postgres, "--single", "-D", path, "postgres", NULL};
-	if (run_tool(server, init, run_as(), NULL, err) != LEAT_OK ||
-		run_tool(server, single, run_as(), "CREATE DATABASE leat\n", err) != LEAT_OK)
+	if (run_tool(server, init, run_as(), NULL, err) != LEAT_OK || run_tool(server, single, run_as(), first_commands, err) != LEAT_OK)
 		return leat_fail_while(err, "making a database cluster");
 	return LEAT_OK;
 }
@@ -165,6 +171,7 @@ static bool ready(const struct leat_server *server)
 static void set_url(struct leat_server *server)
 {
 	snprintf(server->url, sizeof server->url, "postgresql://postgres@127.0.0.1:%d/leat", server->port);
+	snprintf(server->login_url, sizeof server->login_url, "postgresql://" LOGIN "@127.0.0.1:%d/leat", server->port);
 }
 
 const struct leat_server_type leat_server_postgres = {

@@ -20,11 +20,13 @@ void stage_start(struct stage *stage, struct leat_child *child, const char *cons
 {
 	char nats[160];
 	char database[300];
+	char migrate_url[300];
 	char log[PATH_MAX + 64];
 	snprintf(nats, sizeof nats, "LEAT_NATS_URL=%s", stage->nats.url);
-	snprintf(database, sizeof database, "LEAT_DATABASE_URL=%s", stage->database_url);
+	snprintf(database, sizeof database, "LEAT_DATABASE_URL=postgresql://leat@%s", strchr(stage->database_url, '@') + 1);
+	snprintf(migrate_url, sizeof migrate_url, "LEAT_MIGRATE_URL=%s", stage->database_url);
 	snprintf(log, sizeof log, "%s/%s/log", stage->bench->folder, stage->name);
-	const char *environment[] = {nats, database, NULL};
+	const char *environment[] = {nats, database, migrate_url, NULL};
 	struct leat_child_spec spec = {.argv = argv, .environment = environment, .log = log, .death_signal = SIGKILL};
 	struct leat_error err;
 	bench_must(leat_child_start(child, &spec, &err), &err);

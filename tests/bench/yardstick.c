@@ -30,7 +30,8 @@ static const char schema[] =
 	" select ('11111111-0000-4000-8000-' || lpad((n % 10)::text, 12, '0'))::uuid, ('22222222-0000-4000-8000-' || lpad(n::text, 12, "
 	"'0'))::uuid,"
 	" 'order', jsonb_build_object('title', 'Order ' || n, 'status', 'new', 'progress', 0, 'sent', 0, 'customer', 'Customer ' || n,"
-	" 'lines', '[1,2,3]'::jsonb, 'total', n + 0.5, 'note', 'none') from generate_series(0, 9999) n";
+	" 'lines', '[1,2,3]'::jsonb, 'total', n + 0.5, 'note', 'none') from generate_series(0, 9999) n;"
+	"grant usage on schema plain to public; grant all on all tables in schema plain to public";
 
 static const char script[] = "\\set n random(0, 9999)\n"
 							 "\\set v random(1, 1000000)\n"

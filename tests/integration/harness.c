@@ -135,13 +135,15 @@ struct leat_child *rig_start(struct rig *rig, const char *name, const char *cons
 	}
 	char nats_url[160];
 	char database_url[300];
+	char migrate_url[300];
 	char log[PATH_MAX + 64];
 	char output[PATH_MAX + 64];
 	snprintf(nats_url, sizeof nats_url, "LEAT_NATS_URL=%s", rig->nats.url);
-	snprintf(database_url, sizeof database_url, "LEAT_DATABASE_URL=%s", rig->database_url);
+	snprintf(database_url, sizeof database_url, "LEAT_DATABASE_URL=postgresql://leat@%s", strchr(rig->database_url, '@') + 1);
+	snprintf(migrate_url, sizeof migrate_url, "LEAT_MIGRATE_URL=%s", rig->database_url);
 	snprintf(log, sizeof log, "%s/%s.log", rig->folder, name);
 	snprintf(output, sizeof output, "%s/%s.out", rig->folder, name);
-	const char *added[] = {nats_url, database_url, NULL};
+	const char *added[] = {nats_url, database_url, migrate_url, NULL};
 	struct leat_child_spec spec = {
 		.argv = argv, .environment = added, .log = log, .output = output, .directory = rig->folder, .death_signal = SIGKILL};
 	struct leat_error err;

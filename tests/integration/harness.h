@@ -31,7 +31,7 @@ struct rig {
 	char folder[PATH_MAX];
 	struct leat_server nats;
 	struct leat_server postgres; /* zero unless rig_open_alone */
-	char database_url[256];
+	char database_url[256];      /* as superuser; `leat migrate` gets it too, the other commands log in as `leat`, who owns nothing */
 	struct rig_process processes[RIG_PROCESSES];
 	void *connection;     /* PGconn of the rig_sql functions */
 	struct leat_bus *bus; /* of the publishing functions */

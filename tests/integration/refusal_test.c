@@ -37,7 +37,7 @@ TestSuite(refusal, .init = setup, .fini = teardown);
 static void refuse_magic(const char *sqlstate)
 {
 	rig_sql(&rig,
-		"create sequence public.tries;"
+		"create sequence public.tries; grant usage on sequence public.tries to public;"
 		"create function public.refuse() returns trigger language plpgsql as $$ begin"
 		" if new.content ? 'magic' then"
 		"  perform nextval('public.tries'); raise exception using errcode = '%s', message = 'no magic here';"

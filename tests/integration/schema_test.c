@@ -66,7 +66,8 @@ Test(schema, a_migration_that_was_run_with_other_contents_is_refused_by_its_name
 	say_run(&rig, "again", 1, RIG_ARGS("migrate"));
 	say_expect_log(&rig, "again", "migrations/0001_entities.sql has another checksum");
 	say_expect_log(&rig, "again", "go back to that version, or, for a trial, remove the folder .leat\n");
-	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.schema_files where checksum <> 'another' and name not like 'migrations/%%'"), 0);
+	cr_expect_eq(
+		rig_sql_int(&rig, "select count(*) from leat.schema_files where checksum <> 'another' and name not like 'migrations/%%'"), 0);
 }
 
 Test(schema, a_database_of_a_newer_version_is_refused)
@@ -83,8 +84,8 @@ Test(schema, a_functions_file_that_changed_is_run_again_with_those_after_it)
 	rig_sql(&rig, "create or replace function leat.milliseconds_since(p_at timestamptz) returns bigint language sql stable return -1");
 	rig_sql(&rig, "update leat.schema_files set checksum = 'older' where name = 'functions/92_status.sql'");
 	char *output = say_output(&rig, "again", 0, RIG_ARGS("migrate"));
-	cr_expect_eq(
-		say_count(output, ".sql: "), rig_sql_int(&rig, "select count(*) from leat.schema_files where name >= 'functions/92' and name < 'g'"));
+	cr_expect_eq(say_count(output, ".sql: "),
+		rig_sql_int(&rig, "select count(*) from leat.schema_files where name >= 'functions/92' and name < 'g'"));
 	cr_expect_not_null(strstr(output, "functions/92_status.sql: run again, it changed"), "%s", output);
 	cr_expect_not_null(strstr(output, "functions/99_grants.sql: run again, after what changed"), "%s", output);
 	free(output);

@@ -79,7 +79,7 @@ static pid_t postgres_pid(void)
 	return (pid_t)strtol(line, NULL, 10);
 }
 
-/* The URL that `. state/env` would set. */
+/* The superuser's URL that `. state/env` would set. */
 static void use_its_database(void)
 {
 	char path[PATH_MAX + 64];
@@ -88,7 +88,7 @@ static void use_its_database(void)
 	FILE *file = fopen(path, "re");
 	cr_assert_not_null(file, "no %s", path);
 	while (fgets(line, sizeof line, file) != NULL)
-		sscanf(line, "export LEAT_DATABASE_URL='%255[^']'", rig.database_url);
+		sscanf(line, "export LEAT_MIGRATE_URL='%255[^']'", rig.database_url);
 	fclose(file);
 	cr_assert_not_null(strstr(rig.database_url, "/leat"), "%s", rig.database_url);
 }

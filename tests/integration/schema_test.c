@@ -119,7 +119,7 @@ Test(schema, the_migrate_url_goes_before_the_database_url)
 
 Test(schema, what_waiting_cannot_mend_is_told_at_once)
 {
-	say_run(&rig, "migrate", 1, RIG_ARGS("migrate", "--database-url", "postgresql://[nonsense"));
+	say_run(&rig, "migrate", 1, RIG_ARGS("migrate", "--migrate-url", "postgresql://[nonsense"));
 	say_expect_log(&rig, "migrate", "expected postgresql://");
 }
 

@@ -150,7 +150,8 @@ struct leat_stream_state {
 	uint64_t bytes;
 	uint64_t first_seq;
 	uint64_t last_seq;
-	int64_t last_ns; /* timestamp of the last message; 0 for none */
+	int64_t first_ns; /* timestamp of the first message that is still stored; 0 for none */
+	int64_t last_ns;  /* of the last */
 };
 
 /*

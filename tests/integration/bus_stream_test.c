@@ -43,14 +43,18 @@ Test(bus_stream, stream_state_tells_what_is_in_it)
 	struct leat_stream_state state;
 	must(leat_stream_get_state(bus, "THINGS", &state, &err));
 	cr_assert_eq(state.messages, 0);
+	cr_assert_eq(state.first_ns, 0);
 	cr_assert_eq(state.last_ns, 0);
 	store_many(3);
 	must(leat_stream_get_state(bus, "THINGS", &state, &err));
+	int64_t first_ns = 0;
 	int64_t last_ns = 0;
+	must(leat_stream_get_time(bus, "THINGS", 1, &first_ns, &err));
 	must(leat_stream_get_time(bus, "THINGS", 3, &last_ns, &err));
 	cr_assert_eq(state.messages, 3);
 	cr_assert_eq(state.first_seq, 1);
 	cr_assert_eq(state.last_seq, 3);
+	cr_assert_eq(state.first_ns, first_ns);
 	cr_assert_eq(state.last_ns, last_ns);
 	cr_assert_lt(llabs(state.created_ns / 1000000000 - (int64_t)time(NULL)), 60);
 	cr_assert_eq(leat_stream_get_state(bus, "NONE", &state, &err), LEAT_PERMANENT);

@@ -183,13 +183,3 @@ Test(direct, emptying_the_table_is_recorded_too)
 	rig_sql_expect(
 		&rig, "delete {\"a\": 1}", "select concat_ws(' ', operation, (old).content) from leat.audit_log where operation <> 'insert'");
 }
-
-Test(direct, the_audit_log_goes_into_parts_that_were_attached)
-{
-	rig_sql(
-		&rig, "create table today partition of leat.audit_log for values from (now() - interval '1 day') to (now() + interval '1 day')");
-	put(&gate, intent(1, "upsert", ENTITY_1, "'content':{'a':1}"));
-	put(&gate, intent(2, "merge", ENTITY_1, "'content':{'a':2}"));
-	rig_sql(&rig, "update leat.entities set content = '{}'");
-	rig_sql_expect(&rig, "insert, update, update", "select string_agg(operation, ', ' order by position nulls last) from today");
-}

@@ -98,13 +98,14 @@ static void add_lane(struct table *table, const json_t *process, const char *nam
 	add_number(table, lane, "rejected");
 	add_number(table, lane, "parked");
 	add_number(table, lane, "published");
+	add_number(table, lane, "pruned");
 	add_number(table, lane, "retries");
 }
 
 static void print_processes(const json_t *processes)
 {
 	static const char *const heads[] = {"PROCESS", "GROUP", "SEEN", "LANE", "STATE", ">SINCE", ">APPLIED", ">DUPLICATE", ">REJECTED",
-		">PARKED", ">PUBLISHED", ">RETRIES", NULL};
+		">PARKED", ">PUBLISHED", ">PRUNED", ">RETRIES", NULL};
 	TABLE_SCOPED table;
 	table_init(&table, heads);
 	size_t i;

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define TABLE_COLUMNS 12
+#define TABLE_COLUMNS 16
 
 struct table {
 	const char *const *heads; /* up to NULL; one that begins with '>' is of a column that is aligned right */

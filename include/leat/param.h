@@ -54,6 +54,11 @@
 	N(retention_h, 168, 1, 87600, "h", "source streams (LEAT_ENTITY, LEAT_CONTROL, LEAT_RUN) and LEAT_WORK")                               \
 	N(dead_retention_h, 720, 1, 87600, "h", "LEAT_DEAD")                                                                                   \
 	N(event_retention_min, 60, 1, 525600, "min", "LEAT_EVENTS")                                                                            \
+	N(ledger_retention_h, 0, 0, 87600, "h",                                                                                                \
+		"ledger and Leat-Ids stay this long at least, and while the stream has the message; 0: retention_h")                               \
+	N(audit_retention_h, 720, 1, 87600, "h", "leat.audit_log; whole days are dropped")                                                     \
+	N(prune_every_ms, 60000, 100, 3600000, "ms", "how often one of the consumers looks for what is old")                                   \
+	N(prune_batch, 5000, 1, 100000, "rows", "most rows deleted in one transaction")                                                        \
 	N(max_body_bytes, 524288, 1024, 67108864, "bytes", "largest body of an intent")                                                        \
 	N(max_fields, 1000, 1, 100000, "fields", "most fields that one intent names")                                                          \
 	N(max_nesting, 64, 2, 1000, "levels", "deepest nesting of a body; the body itself is level 1")                                         \

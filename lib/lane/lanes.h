@@ -14,8 +14,9 @@ void lane_keep_run(struct leat_lane *lane);
 /* A lane's own connections and how long to wait before the next try. */
 struct lane_link {
 	struct leat_lane *lane;
-	struct leat_bus *bus; /* NULL: not open */
-	struct leat_pg *pg;   /* NULL: not open */
+	struct leat_bus *bus;       /* NULL: not open */
+	struct leat_pg *pg;         /* NULL: not open */
+	int64_t request_timeout_ms; /* of bus; 0: that of the settings */
 	struct leat_backoff backoff;
 };
 
@@ -24,6 +25,8 @@ void lane_link_fini(struct lane_link *link);
 /* One try each; false after waiting a while, so that the caller can look whether it should stop. Opening what is open already is true. */
 bool lane_link_open_bus(struct lane_link *link);
 bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count);
+/* The same for a lane that has something else to do meanwhile: waits for nothing, and leaves the lane's state alone. */
+enum leat_kind lane_link_try_bus(struct lane_link *link, struct leat_error *err) __attribute__((warn_unused_result));
 void lane_link_close_pg(struct lane_link *link);
 /* Enters the state, logging it once, and waits out the next delay. */
 void lane_link_wait(struct lane_link *link, const char *state, const char *why);

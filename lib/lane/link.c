@@ -25,18 +25,27 @@ void lane_link_wait(struct lane_link *link, const char *state, const char *why)
 	leat_lane_sleep(link->lane, leat_backoff_delay_ms(&link->backoff));
 }
 
-bool lane_link_open_bus(struct lane_link *link)
+enum leat_kind lane_link_try_bus(struct lane_link *link, struct leat_error *err)
 {
 	if (link->bus != NULL && !leat_bus_closed(link->bus))
-		return true;
+		return LEAT_OK;
 	leat_bus_close(link->bus);
 	link->bus = NULL;
 	char name[64];
 	snprintf(name, sizeof name, "leat %s", link->lane->type->name);
 	struct leat_bus_options options;
 	leat_bus_options_init(&options, link->lane->process->params, name);
+	if (link->request_timeout_ms > 0)
+		options.request_timeout_ms = link->request_timeout_ms;
+	return leat_bus_open(&link->bus, &options, err);
+}
+
+bool lane_link_open_bus(struct lane_link *link)
+{
+	if (link->bus != NULL && !leat_bus_closed(link->bus))
+		return true;
 	struct leat_error err;
-	if (leat_bus_open(&link->bus, &options, &err) != LEAT_OK) {
+	if (lane_link_try_bus(link, &err) != LEAT_OK) {
 		lane_link_wait(link, "waiting for NATS", err.text);
 		return false;
 	}

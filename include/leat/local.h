@@ -71,7 +71,8 @@ struct leat_server {
 	char login_url[128]; /* Postgres: the same as the login `leat`, who may act as authenticated and service_role and owns nothing */
 	char data[PATH_MAX]; /* its data folder */
 	char log[PATH_MAX];
-	char detail[64]; /* the type's own */
+	char detail[64];         /* the type's own */
+	const char *const *more; /* leat_server_start_with */
 };
 
 /*
@@ -82,6 +83,12 @@ struct leat_server {
  */
 enum leat_kind leat_server_start(struct leat_server *out, enum leat_server_kind kind, const char *folder, int port, struct leat_error *err)
 	__attribute__((warn_unused_result));
+/*
+ * The same with more arguments behind its own, up to NULL, for which they have to make sense; borrowed until the server's last restart.
+ * `leat up` has none; tests have configurations of their own.
+ */
+enum leat_kind leat_server_start_with(struct leat_server *out, enum leat_server_kind kind, const char *folder, int port,
+	const char *const *more, struct leat_error *err) __attribute__((warn_unused_result));
 /* Starts one that was stopped or killed again, on the same port and data. */
 enum leat_kind leat_server_restart(struct leat_server *server, struct leat_error *err) __attribute__((warn_unused_result));
 /* Orderly: what is committed or stored is on disk; clients are disconnected. Fine when it never started (zeroed) or has stopped. */

@@ -42,8 +42,9 @@ static enum leat_kind launch(struct leat_server *server, struct leat_error *err)
 	char pid_file[PATH_MAX + 16];
 	snprintf(port, sizeof port, "%d", server->port);
 	snprintf(pid_file, sizeof pid_file, "%s/%s", server->data, server->type->pid_file);
-	const char *argv[] = {path, "--jetstream", "--addr", "127.0.0.1", "--port", port, "--store_dir", server->data, "--name", server->detail,
-		"--pid", pid_file, NULL};
+	const char *argv[LEAT_SERVER_ARGUMENTS] = {path, "--jetstream", "--addr", "127.0.0.1", "--port", port, "--store_dir", server->data,
+		"--name", server->detail, "--pid", pid_file};
+	leat_server_add_arguments(server, argv);
 	struct leat_child_spec spec = {.argv = argv, .log = server->log, .directory = "/", .death_signal = SIGTERM};
 	return leat_child_start(&server->child, &spec, err);
 }

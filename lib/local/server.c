@@ -9,6 +9,7 @@
 
 #include "leat/clock.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -122,6 +123,17 @@ static enum leat_kind end_leftover(const struct leat_server *server, struct leat
 
 /* ---- starting ---- */
 
+void leat_server_add_arguments(const struct leat_server *server, const char *argv[LEAT_SERVER_ARGUMENTS])
+{
+	size_t count = 0;
+	while (argv[count] != NULL)
+		count++;
+	for (const char *const *more = server->more; more != NULL && *more != NULL; more++) {
+		assert(count < LEAT_SERVER_ARGUMENTS - 1);
+		argv[count++] = *more;
+	}
+}
+
 /* The last lines of its log, of what was written since `from`. */
 static void read_log_end(const struct leat_server *server, long from, char *out, size_t bytes)
 {
@@ -190,9 +202,15 @@ static enum leat_kind start(struct leat_server *server, bool port_may_change, st
 
 enum leat_kind leat_server_start(struct leat_server *out, enum leat_server_kind kind, const char *folder, int port, struct leat_error *err)
 {
+	return leat_server_start_with(out, kind, folder, port, NULL, err);
+}
+
+enum leat_kind leat_server_start_with(
+	struct leat_server *out, enum leat_server_kind kind, const char *folder, int port, const char *const *more, struct leat_error *err)
+{
 	static const struct leat_server_type *const types[] = {
 		[LEAT_SERVER_NATS] = &leat_server_nats, [LEAT_SERVER_POSTGRES] = &leat_server_postgres};
-	*out = (struct leat_server){.type = types[kind]};
+	*out = (struct leat_server){.type = types[kind], .more = more};
 	char path[PATH_MAX];
 	if ((mkdir(folder, 0755) != 0 && errno != EEXIST) || realpath(folder, path) == NULL)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "can't make %s: %s", folder, strerror(errno));

@@ -17,6 +17,10 @@ struct leat_server_type {
 	void (*set_url)(struct leat_server *server);
 };
 
+#define LEAT_SERVER_ARGUMENTS 48
+/* Puts server->more behind the arguments in argv, up to NULL. */
+void leat_server_add_arguments(const struct leat_server *server, const char *argv[LEAT_SERVER_ARGUMENTS]);
+
 extern const struct leat_server_type leat_server_nats;
 extern const struct leat_server_type leat_server_postgres;
 

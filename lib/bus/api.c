@@ -82,6 +82,10 @@ enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, s
 	free(body);
 	if (s == NATS_NO_RESPONDERS)
 		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "JetStream does not answer: is it on (nats-server -js)?");
+	if (s == NATS_TIMEOUT)
+		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL,
+			"%s was not answered within %lld ms (a login that may not ask gets no answer either: see the log)", subject,
+			(long long)bus->request_timeout_ms);
 	if (s != NATS_OK)
 		return bus_fail(err, s, "asking %s", subject);
 	BUS_JSON_SCOPED *fields = json_loadb(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), 0, NULL);

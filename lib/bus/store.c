@@ -71,7 +71,7 @@ static bool read_answer(struct leat_outgoing *message, const struct leat_msg *an
 {
 	if (bus_message_status(answer, NULL, 0) != 0) {
 		message->kind = leat_fail(&message->err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL,
-			"no stream takes %.100s (is JetStream on, and `leat migrate` done?)", message->subject);
+			"no stream takes %.100s (is JetStream on, `leat migrate` done, and may this login publish there?)", message->subject);
 		return true;
 	}
 	BUS_JSON_SCOPED *fields = json_loadb(answer->data, answer->data_bytes, 0, NULL);

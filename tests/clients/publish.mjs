@@ -3,7 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, headers } from "nats";
 
 const tenant = process.env.TENANT ?? "11111111-1111-4111-8111-111111111111";
-const nc = await connect({ servers: process.env.LEAT_NATS_URL ?? "nats://127.0.0.1:4222" });
+const nc = await connect({
+  servers: process.env.LEAT_NATS_URL ?? "nats://127.0.0.1:4222",
+  user: process.env.LEAT_NATS_USER, // where the server asks for a login
+  pass: process.env.LEAT_NATS_PASSWORD,
+});
 const js = nc.jetstream();
 
 // Done once the stream has the intent. Without an answer it may be stored all the same: it is sent again with the

@@ -170,7 +170,7 @@ Test(accounts, the_consumer_speaks_for_leat_and_does_not_touch_streams_or_publis
 	static const char *const refused[] = {MERGE(SHOP, "service"), MERGE(SHOP, "user"), MERGE(SHOP, "engine"),
 		"leat.redrive." SHOP ".service.entity.merge", "$JS.API.STREAM.CREATE.LEAT_OTHER", "$JS.API.STREAM.UPDATE.LEAT_ENTITY",
 		"$JS.API.STREAM.DELETE.LEAT_ENTITY", "$JS.API.STREAM.PURGE.LEAT_ENTITY", "$JS.API.STREAM.MSG.DELETE.LEAT_ENTITY",
-		"$JS.API.STREAM.MSG.GET.LEAT_DEAD", "$JS.API.CONSUMER.CREATE.LEAT_ENTITY", "_INBOX.1"};
+		"$JS.API.CONSUMER.CREATE.LEAT_ENTITY", "_INBOX.1"};
 	struct wire wire = be("leat-consumer");
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
 		cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", refused[i], "{}"), WIRE_REFUSED, "%s", refused[i]);

@@ -1,5 +1,6 @@
 #include "logins.h"
 
+#include "saying.h"
 #include "scripts.h"
 
 #include "leat/buf.h"
@@ -31,6 +32,11 @@ static void write_file(const char *path, const char *text)
 	cr_assert_not_null(file, "can't write %s", path);
 	fputs(text, file);
 	cr_assert_eq(fclose(file), 0);
+}
+
+char *logins_read(const struct rig *rig, const char *name)
+{
+	return script_read(logins_path(rig, name));
 }
 
 /* ---- the users ---- */
@@ -133,13 +139,39 @@ void logins_start_tls(struct rig *rig)
 	start_with(rig, "nats-tls.conf");
 }
 
+static size_t count_reloads(const struct rig *rig)
+{
+	char *log = script_read(rig->nats.log);
+	size_t count = say_count(log, "Reloaded server configuration");
+	free(log);
+	return count;
+}
+
+struct reload {
+	const struct rig *rig;
+	size_t before;
+};
+
+static bool is_reloaded(void *argument)
+{
+	const struct reload *reload = argument;
+	return count_reloads(reload->rig) > reload->before;
+}
+
 void logins_configure(struct rig *rig, const char *text)
 {
-	write_file(logins_path(rig, "own.conf"), text);
-	if (rig->nats.more == NULL)
+	LEAT_BUF_SCOPED config = LEAT_BUF_INIT;
+	if (rig->nats.more != NULL) /* these were given by flags, which the server forgets when it reads its file again */
+		leat_buf_printf(&config, "server_name: %s\njetstream { store_dir: \"%s\" }\n", rig->nats.detail, rig->nats.data);
+	leat_buf_add_text(&config, text);
+	write_file(logins_path(rig, "own.conf"), leat_buf_text(&config));
+	if (rig->nats.more == NULL) {
 		start_with(rig, "own.conf");
-	else
-		leat_child_signal(&rig->nats.child, SIGHUP);
+		return;
+	}
+	struct reload reload = {rig, count_reloads(rig)};
+	leat_child_signal(&rig->nats.child, SIGHUP);
+	cr_assert(rig_wait_until(is_reloaded, &reload, 20), "nats-server did not take up the configuration; see %s", rig->nats.log);
 }
 
 /* ---- certificates ---- */

@@ -14,7 +14,7 @@
 void logins_start(struct rig *rig);
 /* The same with docker/nats-tls.conf around it, and certificates_make. */
 void logins_start_tls(struct rig *rig);
-/* Replaces rig->nats by one with the configuration `text`, and a file for it. Again: writes the file and lets the server take it up. */
+/* Replaces rig->nats by one with the configuration `text`, and a file for it. Again: writes the file, and waits until the server has taken it up. */
 void logins_configure(struct rig *rig, const char *text);
 
 /* The password of a user of that configuration. Borrowed. */
@@ -30,6 +30,8 @@ void logins_copy(const struct rig *rig, const char *name);
  * and .key; all signed by that authority, and other-ca.pem, which signed none.
  */
 void certificates_make(const struct rig *rig);
+/* A file of the rig's folder, whole; the caller's to free(). */
+char *logins_read(const struct rig *rig, const char *name);
 /* "<rig's folder>/<name>", until the next but three calls. */
 const char *logins_path(const struct rig *rig, const char *name);
 

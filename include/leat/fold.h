@@ -17,8 +17,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum leat_fold_verb { LEAT_FOLD_UPSERT, LEAT_FOLD_MERGE, LEAT_FOLD_BULK, LEAT_FOLD_UNSET, LEAT_FOLD_DELETE };
-enum leat_fold_part { LEAT_FOLD_CONTENT, LEAT_FOLD_METADATA, LEAT_FOLD_PARTS };
+enum leat_fold_verb {
+	LEAT_FOLD_UPSERT,
+	LEAT_FOLD_MERGE,
+	LEAT_FOLD_BULK,
+	LEAT_FOLD_UNSET,
+	LEAT_FOLD_LOCK,
+	LEAT_FOLD_UNLOCK,
+	LEAT_FOLD_DELETE,
+};
+/* A field of the locks is the name of a locked field of the content; its value says nothing. */
+enum leat_fold_part { LEAT_FOLD_CONTENT, LEAT_FOLD_METADATA, LEAT_FOLD_LOCKS, LEAT_FOLD_PARTS };
 
 /* ---- in: intents ---- */
 
@@ -27,9 +36,14 @@ struct leat_fold_write {
 	const char *value; /* JSON text, as it was sent; NULL: the field is removed */
 };
 
-/* Everything in it is borrowed, and must live as long as what was made of it. */
+/*
+ * Everything in it is borrowed, and must live as long as what was made of it.
+ *
+ * Which fields a write that respects locks skipped was decided when it was applied, and stands in the ledger: they must not be among its
+ * writes here. A bulk that skipped more in one target than in another goes in as several intents of its position, each target in one.
+ */
 struct leat_fold_intent {
-	int64_t position; /* above 0; no two intents have the same */
+	int64_t position; /* above 0; no two intents about an entity have the same */
 	enum leat_fold_verb verb;
 	struct leat_uuid tenant;
 	const struct leat_uuid *targets; /* each once; several only in a bulk */
@@ -37,7 +51,7 @@ struct leat_fold_intent {
 	const char *entity_type; /* of an upsert */
 	const char *key;         /* of an upsert that named its target by key; NULL otherwise */
 	struct {
-		const struct leat_fold_write *writes; /* an unset removes, the others don't */
+		const struct leat_fold_write *writes; /* an unset and an unlock remove, the others don't */
 		size_t count;
 	} parts[LEAT_FOLD_PARTS];
 };
@@ -85,7 +99,7 @@ struct leat_fold *leat_fold_new(void) __attribute__((malloc, returns_nonnull));
 void leat_fold_free(struct leat_fold *fold);
 
 /*
- * The next intent; its position must be above those before. A bulk is applied when one of its targets exists, and not found otherwise.
+ * The next intent; its position must not be below those before. A bulk is applied when one of its targets exists, and not found otherwise.
  * `missing`: room for target_count; gets the targets that don't exist, in the order of `targets`; *missing_count of them.
  */
 enum leat_fold_outcome leat_fold_apply(

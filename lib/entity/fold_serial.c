@@ -1,8 +1,8 @@
 /*
  * The serial fold: what a program would do that applies one intent after the other, with nobody else around.
  *
- * An upsert creates or revives, a merge, bulk or unset changes what exists, a delete ends it. It knows neither C
- * nor D, so that it disagrees with leat_fold_set if one of the two is wrong. It fails only as intents do: by their outcome.
+ * An upsert creates or revives, a delete ends, all else changes what exists. It knows neither C nor D, so that it disagrees with
+ * leat_fold_set if one of the two is wrong. It fails only as intents do: by their outcome.
  */
 #include "leat/buf.h"
 
@@ -140,7 +140,7 @@ static enum leat_fold_outcome change(struct leat_fold *fold, const struct leat_f
 enum leat_fold_outcome leat_fold_apply(
 	struct leat_fold *fold, const struct leat_fold_intent *intent, struct leat_uuid *missing, size_t *missing_count)
 {
-	assert(intent->position > fold->position && intent->target_count > 0);
+	assert(intent->position >= fold->position && intent->target_count > 0);
 	assert(intent->verb == LEAT_FOLD_BULK || intent->target_count == 1);
 	fold->position = intent->position;
 
@@ -160,7 +160,7 @@ enum leat_fold_outcome leat_fold_apply(
 
 const char *leat_fold_verb_name(enum leat_fold_verb verb)
 {
-	static const char *const names[] = {"upsert", "merge", "bulk", "unset", "delete"};
+	static const char *const names[] = {"upsert", "merge", "bulk", "unset", "lock", "unlock", "delete"};
 	return names[verb];
 }
 

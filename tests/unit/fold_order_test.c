@@ -11,15 +11,17 @@ static size_t chance(size_t of)
 
 static void generate(struct leat_buf *text, size_t count)
 {
-	static const char *const verbs[] = {"upsert", "upsert", "merge", "merge", "bulk", "unset", "delete"};
+	static const char *const verbs[] = {"upsert", "upsert", "merge", "merge", "bulk", "unset", "lock", "lock", "unlock", "delete"};
 	leat_buf_clear(text);
 	for (size_t i = 0; i < count; i++) {
 		const char *verb = verbs[chance(sizeof verbs / sizeof *verbs)];
 		leat_buf_printf(text, "%s%zu %s", i > 0 ? "," : "", i + 1, verb);
 		if (strcmp(verb, "upsert") == 0)
 			leat_buf_printf(text, " type:t%zu%s", chance(3), chance(3) == 0 ? " key:k" : "");
+		bool is_lock = strstr(verb, "lock") != NULL;
+		bool only_names = is_lock || strcmp(verb, "unset") == 0;
 		for (size_t fields = strcmp(verb, "delete") == 0 ? 0 : chance(3); fields > 0; fields--)
-			leat_buf_printf(text, strcmp(verb, "unset") == 0 ? " %s%c" : " %s%c=%zu", chance(4) == 0 ? "m:" : "", 'a' + (int)chance(3), i);
+			leat_buf_printf(text, only_names ? " %s%c" : " %s%c=%zu", chance(4) == 0 && !is_lock ? "m:" : "", 'a' + (int)chance(3), i);
 	}
 }
 

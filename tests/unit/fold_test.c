@@ -83,6 +83,48 @@ Test(fold, values_keep_their_text)
 		"since 1 type:t a=12345678901234567890123@1 b=1.50@1 c={\"x\":[1.0]}@1");
 }
 
+/* ---- locks ---- */
+
+Test(fold, a_field_is_locked_when_it_was_last_locked)
+{
+	expect("1 upsert a=1,2 lock a b", "since 1 type:t a=1@1 locked:a@2 locked:b@2");
+	expect("1 upsert,2 lock a,3 unlock a", "since 1 type:t");
+	expect("1 upsert,2 unlock a,3 lock a", "since 1 type:t locked:a@3");
+	expect("1 upsert,2 lock a b,3 unlock a,4 lock a,5 lock a", "since 1 type:t locked:a@5 locked:b@2");
+}
+
+/* What a write that respects them skipped is the ledger's, and was taken out before. */
+Test(fold, a_lock_keeps_no_write_out)
+{
+	expect("1 upsert a=1,2 lock a,3 merge a=3,4 bulk a=4", "since 1 type:t a=4@4 locked:a@2");
+	expect("1 upsert a=1,2 lock a,3 unset a", "since 1 type:t locked:a@2");
+	expect("1 upsert a=1,2 lock a,3 upsert a=3", "since 1 type:t a=3@3 locked:a@2");
+}
+
+Test(fold, a_delete_ends_locks_and_what_was_locked_before_the_upsert_is_not)
+{
+	expect("1 upsert,2 lock a,3 delete", "deleted type:t");
+	expect("1 upsert,2 lock a,3 delete,4 lock b,5 upsert,6 lock c", "since 5 type:t locked:c@6");
+	expect("1 lock a,2 upsert,3 unlock b", "since 2 type:t");
+}
+
+Test(fold, content_and_metadata_and_locks_have_names_of_their_own)
+{
+	expect("1 upsert,2 lock a,3 merge a=3 m:a=3,4 unset m:a", "since 1 type:t a=3@3 locked:a@2");
+	expect("1 upsert a=1 m:a=1,2 lock a,3 unlock a", "since 1 type:t a=1@1 m:a=1@1");
+}
+
+Test(fold, a_bulk_that_skipped_more_in_one_target_goes_in_as_several)
+{
+	static const struct leat_uuid other = {{7}};
+	struct set set;
+	read_set(&set, "1 upsert a=1 b=1,2 bulk b=2,3 bulk a=2 b=2,4 lock a");
+	set.intents[2].position = 2;
+	set.intents[2].targets = &other;
+	expect_serial(&set, "since 1 type:t a=1@1 b=2@2 locked:a@4", "bulk");
+	expect_every_order(set.intents, set.count, set.count, "since 1 type:t a=1@1 b=2@2 locked:a@4", "bulk");
+}
+
 /* ---- whose it is ---- */
 
 Test(fold, other_entities_and_other_tenants_are_passed_over)
@@ -112,7 +154,7 @@ static enum leat_fold_outcome last_outcome(const char *intents)
 
 Test(fold, says_how_each_intent_ends)
 {
-	static const char *const verbs[] = {"merge a=1", "unset a", "delete"};
+	static const char *const verbs[] = {"merge a=1", "unset a", "lock a", "unlock a", "delete"};
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
 		char text[100];
 		snprintf(text, sizeof text, "1 %s", verbs[i]);

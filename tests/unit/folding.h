@@ -1,9 +1,9 @@
 /*
  * Folding as a test sees it: intents as text in, a state as text out, by both folds and in every order.
  *
- * Intents are written "<position> <verb> <field>…", separated by commas. A field is a=1, or a alone in an unset; m: before it says
- * metadata; type:x and key:x belong to an upsert. A state is written the same way, each field with the position that wrote it: "since 1
- * type:t a=1@1".
+ * Intents are written "<position> <verb> <field>…", separated by commas. A field is a=1, or a alone in an unset, a lock or an
+ * unlock; m: before it says metadata; type:x and key:x belong to an upsert. A state is written the same way, each field with the position
+ * that wrote or locked it: "since 1 type:t a=1@1 locked:a@2".
  */
 #ifndef LEAT_TESTS_FOLDING_H
 #define LEAT_TESTS_FOLDING_H
@@ -50,11 +50,13 @@ static inline void read_field(struct leat_fold_intent *intent, struct leat_fold_
 		intent->key = word + 4;
 		return;
 	}
-	enum leat_fold_part part = strncmp(word, "m:", 2) == 0 ? LEAT_FOLD_METADATA : LEAT_FOLD_CONTENT;
+	bool is_lock = intent->verb == LEAT_FOLD_LOCK || intent->verb == LEAT_FOLD_UNLOCK;
+	enum leat_fold_part part = is_lock ? LEAT_FOLD_LOCKS : strncmp(word, "m:", 2) == 0 ? LEAT_FOLD_METADATA : LEAT_FOLD_CONTENT;
 	char *name = part == LEAT_FOLD_METADATA ? word + 2 : word;
-	char *value = strchr(name, '=');
-	if (value != NULL)
-		*value++ = '\0';
+	char *equals = strchr(name, '=');
+	const char *value = equals != NULL ? equals + 1 : intent->verb == LEAT_FOLD_LOCK ? "true" : NULL;
+	if (equals != NULL)
+		*equals = '\0';
 	cr_assert_lt(intent->parts[part].count, MOST_FIELDS);
 	writes[part][intent->parts[part].count++] = (struct leat_fold_write){name, value};
 	intent->parts[part].writes = writes[part];
@@ -99,11 +101,15 @@ static inline void describe(const struct leat_fold_state *state, struct leat_buf
 	leat_buf_printf(out, "type:%s", state->entity_type);
 	if (state->key != NULL)
 		leat_buf_printf(out, " key:%s", state->key);
-	for (enum leat_fold_part part = 0; part < LEAT_FOLD_PARTS; part++)
+	for (enum leat_fold_part part = 0; part < LEAT_FOLD_LOCKS; part++)
 		for (size_t i = 0; i < state->parts[part].count; i++) {
 			const struct leat_fold_field *field = &state->parts[part].fields[i];
 			leat_buf_printf(out, " %s%s=%s@%" PRId64, part == LEAT_FOLD_METADATA ? "m:" : "", field->name, field->value, field->position);
 		}
+	for (size_t i = 0; i < state->parts[LEAT_FOLD_LOCKS].count; i++) {
+		const struct leat_fold_field *field = &state->parts[LEAT_FOLD_LOCKS].fields[i];
+		leat_buf_printf(out, " locked:%s@%" PRId64, field->name, field->position);
+	}
 }
 
 /* ---- the set, in every order ---- */

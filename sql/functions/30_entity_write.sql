@@ -92,14 +92,14 @@ begin
 		v_upsert_before, v_upsert, v_since);
 	v_metadata := leat.part_after(v.metadata, v.hidden -> 'metadata', v.metadata_positions, v_metadata_new, v_metadata_written,
 		v_upsert_before, v_upsert, v_since);
-	v_locks := leat.part_after(leat.names_at(to_jsonb(v.locked_fields), 0), v.hidden -> 'locks', v.lock_positions, v_locks_new, v_locks_written,
+	v_locks := leat.part_after(leat.names_at(to_jsonb(array_remove(v.locked_fields, null)), 0), v.hidden -> 'locks', v.lock_positions, v_locks_new, v_locks_written,
 		v_upsert_before, v_upsert, v_since);
 
 	v.content := v_content.visible;
 	v.content_positions := v_content.positions;
 	v.metadata := v_metadata.visible;
 	v.metadata_positions := v_metadata.positions;
-	v.locked_fields := array(select field from jsonb_object_keys(v_locks.visible) field order by field);
+	v.locked_fields := array(select field from jsonb_object_keys(v_locks.visible) field order by field collate "C");
 	v.lock_positions := v_locks.positions;
 	v.hidden := nullif(jsonb_build_object('content', v_content.hidden, 'metadata', v_metadata.hidden, 'locks', v_locks.hidden),
 		'{"content": {}, "metadata": {}, "locks": {}}');
@@ -159,7 +159,7 @@ declare
 begin
 	skipped := '{}';
 	for v_locked in
-		select e.id, array(select field from unnest(e.locked_fields) field where p_body -> 'content' ? field order by field) as fields
+		select e.id, array(select distinct field collate "C" from unnest(e.locked_fields) field where p_body -> 'content' ? field order by 1) as fields
 		from leat.entities e where e.tenant_id = p_tenant and e.id = any (p_ids) and e.locked_fields <> '{}'
 	loop
 		continue when v_locked.fields = '{}';

@@ -26,6 +26,23 @@ begin
 end
 $$;
 
+-- What the message that a duplicate repeats has skipped, as a part of a result; '{}' for nothing, or when it was another verb, or when the
+-- ledger has forgotten it. Index: primary key of activity.
+create or replace function leat.skipped_before(p_stream text, p_duplicate bigint) returns jsonb
+language plpgsql stable set search_path = pg_catalog set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+	return coalesce((
+		select jsonb_build_object('skipped_fields', first.detail -> 'skipped_fields')
+		from leat.activity again
+		cross join lateral (
+			select a.tenant_id, a.leat_id, a.verb, a.detail from leat.activity a
+			where a.stream = again.stream and a.position = (again.detail ->> 'original_position')::bigint offset 0) first
+		where again.stream = p_stream and again.position = p_duplicate and first.tenant_id = again.tenant_id and first.leat_id = again.leat_id
+			and first.verb = again.verb and first.detail ? 'skipped_fields'), '{}');
+end
+$$;
+
 -- The result part of an outcome: the entity; of a bulk what the ledger says of it; of a rejected intent nothing.
 create or replace function leat.intent_result(p_status text, p_tenant uuid, p_verb text, p_entity uuid, p_detail jsonb) returns jsonb
 language plpgsql stable set search_path = pg_catalog
@@ -89,6 +106,9 @@ begin
 	end if;
 	v_said.short_reply := rtrim(v_said.short_reply, '}') || ',"result_omitted":true}';
 	if p_bytes > 0 then
+		if v_status = 'duplicate' then
+			v_detail := coalesce(v_detail, '{}') || leat.skipped_before(p_stream, p_position);
+		end if;
 		v_result := leat.intent_result(v_status, p_tenant, p_verb, p_entity, v_detail);
 	end if;
 	if v_result is not null then

@@ -43,10 +43,12 @@ void chance_shuffle(struct chance *chance, size_t *values, size_t count)
 static enum leat_fold_verb draw_verb(struct chance *chance)
 {
 	size_t drawn = chance_of(chance, 100);
-	return drawn < 28 ? LEAT_FOLD_UPSERT
-		: drawn < 66  ? LEAT_FOLD_MERGE
-		: drawn < 76  ? LEAT_FOLD_BULK
-		: drawn < 88  ? LEAT_FOLD_UNSET
+	return drawn < 25 ? LEAT_FOLD_UPSERT
+		: drawn < 60  ? LEAT_FOLD_MERGE
+		: drawn < 70  ? LEAT_FOLD_BULK
+		: drawn < 80  ? LEAT_FOLD_UNSET
+		: drawn < 86  ? LEAT_FOLD_LOCK
+		: drawn < 90  ? LEAT_FOLD_UNLOCK
 					  : LEAT_FOLD_DELETE;
 }
 
@@ -164,6 +166,44 @@ static void add_fields(struct told *told, struct leat_buf *body, struct chance *
 	told->fold.parts[part].count = count;
 }
 
+static void add_locks(struct told *told, struct leat_buf *body, struct chance *chance)
+{
+	size_t count = 1 + chance_of(chance, STORY_FIELDS);
+	size_t first = chance_of(chance, sizeof names / sizeof *names);
+	leat_buf_add_text(body, ",\"fields\":[");
+	for (size_t i = 0; i < count; i++) {
+		const char *const *name = names[(first + i) % (sizeof names / sizeof *names)];
+		leat_buf_printf(body, "%s%s", i > 0 ? "," : "", name[1]);
+		told->writes[LEAT_FOLD_LOCKS][i] = (struct leat_fold_write){name[0], told->fold.verb == LEAT_FOLD_LOCK ? "true" : NULL};
+	}
+	leat_buf_add_text(body, "]");
+	told->fold.parts[LEAT_FOLD_LOCKS].writes = told->writes[LEAT_FOLD_LOCKS];
+	told->fold.parts[LEAT_FOLD_LOCKS].count = count;
+}
+
+static void add_respect(struct told *told, struct leat_buf *body, struct chance *chance)
+{
+	told->respects_locks = chance_percent(chance, 50);
+	if (told->respects_locks || chance_percent(chance, 20))
+		leat_buf_printf(body, ",\"respect_locks\":%s", told->respects_locks ? "true" : "false");
+}
+
+/* All but the target. */
+static void add_rest(struct told *told, struct leat_buf *body, struct chance *chance)
+{
+	enum leat_fold_verb verb = told->fold.verb;
+	if (verb == LEAT_FOLD_DELETE)
+		return;
+	if (verb == LEAT_FOLD_LOCK || verb == LEAT_FOLD_UNLOCK) {
+		add_locks(told, body, chance);
+		return;
+	}
+	add_fields(told, body, chance, LEAT_FOLD_CONTENT);
+	add_fields(told, body, chance, LEAT_FOLD_METADATA);
+	if (verb == LEAT_FOLD_MERGE || verb == LEAT_FOLD_BULK)
+		add_respect(told, body, chance);
+}
+
 /* ---- all of it ---- */
 
 static void tell(struct told *told, int64_t seq, struct chance *chance, size_t entities, size_t ids_used[TENANTS])
@@ -182,8 +222,7 @@ static void tell(struct told *told, int64_t seq, struct chance *chance, size_t e
 		add_bulk(told, &body, chance, entities);
 	else
 		add_target(told, &body, chance, entities);
-	for (enum leat_fold_part part = 0; part < LEAT_FOLD_PARTS && told->fold.verb != LEAT_FOLD_DELETE; part++)
-		add_fields(told, &body, chance, part);
+	add_rest(told, &body, chance);
 	leat_buf_add_text(&body, "}");
 	cr_assert_lt(body.len, sizeof told->body);
 	memcpy(told->body, body.data, body.len + 1);

@@ -9,142 +9,6 @@
 
 #define SEED "LEAT_SEED=%" PRIu64 ": "
 
-static const char *verdict_name(const struct verdict *verdict)
-{
-	return verdict->outcome == LEAT_OUTCOME_REJECTED ? verdict->code : verdict->outcome == LEAT_OUTCOME_DUPLICATE ? "duplicate" : "applied";
-}
-
-/* ---- the ledger ---- */
-
-static void read_missing(struct verdict *verdict, const char *list)
-{
-	for (; *list != '\0'; list += list[LEAT_UUID_TEXT_BYTES - 1] == ',' ? LEAT_UUID_TEXT_BYTES : LEAT_UUID_TEXT_BYTES - 1) {
-		cr_assert_lt(verdict->missing_count, STORY_TARGETS);
-		cr_assert(leat_uuid_parse(&verdict->missing[verdict->missing_count++], list, LEAT_UUID_TEXT_BYTES - 1), "%s", list);
-	}
-}
-
-static int64_t count_of(struct leat_pg *pg, const char *sql)
-{
-	LEAT_PG_RESULT_SCOPED *result = NULL;
-	struct leat_error err;
-	cr_assert_eq(leat_pg_run_sql(pg, sql, &result, &err), LEAT_OK, "%s", err.text);
-	return leat_pg_int8(result, 0, 0);
-}
-
-void story_read_verdicts(struct leat_pg *pg, const struct story *story, struct verdict *verdicts)
-{
-	static const char sql[] =
-		"select position, outcome, code, array_to_string(array(select jsonb_array_elements_text(detail -> 'missing')), ',')"
-		" from leat.activity order by position";
-	LEAT_PG_RESULT_SCOPED *result = NULL;
-	struct leat_error err;
-	cr_assert_eq(count_of(pg, "select count(*) from leat.parked"), 0, SEED "still parked", story->seed);
-	cr_assert_eq(leat_pg_run_sql(pg, sql, &result, &err), LEAT_OK, "%s", err.text);
-	cr_assert_eq(
-		leat_pg_rows(result), story->count, SEED "%zu rows in the ledger, %zu intents", story->seed, leat_pg_rows(result), story->count);
-	for (size_t i = 0; i < story->count; i++) {
-		const char *outcome = leat_pg_text(result, i, 1);
-		const char *code = leat_pg_text(result, i, 2);
-		cr_assert_eq(leat_pg_int8(result, i, 0), (int64_t)i + 1, SEED "the ledger lacks position %zu", story->seed, i + 1);
-		verdicts[i] = (struct verdict){.outcome = LEAT_OUTCOME_APPLIED};
-		if (strcmp(outcome, "duplicate") == 0)
-			verdicts[i].outcome = LEAT_OUTCOME_DUPLICATE;
-		else if (strcmp(outcome, "rejected") == 0)
-			verdicts[i].outcome = LEAT_OUTCOME_REJECTED;
-		snprintf(verdicts[i].code, sizeof verdicts[i].code, "%s", code != NULL ? code : "");
-		read_missing(&verdicts[i], leat_pg_text(result, i, 3));
-	}
-}
-
-/* ---- verdicts ---- */
-
-/* The intent of that Leat-Id that was applied; NULL when none was. */
-static const struct told *applied_of_id(const struct story *story, const struct verdict *verdicts, size_t before, const struct told *asked)
-{
-	for (size_t i = 0; i < before; i++) {
-		const struct told *other = &story->intents[i];
-		if (other != asked && verdicts[i].outcome == LEAT_OUTCOME_APPLIED && other->message.leat_id != NULL &&
-			strcmp(other->leat_id, asked->leat_id) == 0 && leat_uuid_compare(&other->fold.tenant, &asked->fold.tenant) == 0)
-			return other;
-	}
-	return NULL;
-}
-
-static void decide(struct leat_fold *fold, const struct told *told, struct verdict *verdict)
-{
-	enum leat_fold_outcome outcome = leat_fold_apply(fold, &told->fold, verdict->missing, &verdict->missing_count);
-	verdict->outcome = outcome == LEAT_FOLD_APPLIED ? LEAT_OUTCOME_APPLIED : LEAT_OUTCOME_REJECTED;
-	if (outcome != LEAT_FOLD_APPLIED)
-		snprintf(verdict->code, sizeof verdict->code, "%s", leat_fold_outcome_name(outcome));
-	if (outcome != LEAT_FOLD_APPLIED || told->fold.verb != LEAT_FOLD_BULK)
-		verdict->missing_count = 0;
-}
-
-void story_decide_serially(const struct story *story, struct verdict *verdicts)
-{
-	struct leat_fold *fold = leat_fold_new();
-	for (size_t i = 0; i < story->count; i++) {
-		const struct told *told = &story->intents[i];
-		verdicts[i] = (struct verdict){0};
-		if (told->message.leat_id != NULL && applied_of_id(story, verdicts, i, told) != NULL)
-			verdicts[i].outcome = LEAT_OUTCOME_DUPLICATE;
-		else
-			decide(fold, told, &verdicts[i]);
-	}
-	leat_fold_free(fold);
-}
-
-static bool is_missing(const struct verdict *verdict, const struct leat_uuid *target)
-{
-	for (size_t i = 0; i < verdict->missing_count; i++)
-		if (leat_uuid_compare(&verdict->missing[i], target) == 0)
-			return true;
-	return false;
-}
-
-/* Is everything that `found` did not find also missing in `expected`? */
-static bool misses_no_more(const struct verdict *found, const struct verdict *expected)
-{
-	for (size_t i = 0; i < found->missing_count; i++)
-		if (!is_missing(expected, &found->missing[i]))
-			return false;
-	return true;
-}
-
-void story_expect_same_verdicts(const struct story *story, const struct verdict *found, const struct verdict *expected)
-{
-	for (size_t i = 0; i < story->count; i++) {
-		cr_assert_str_eq(verdict_name(&found[i]), verdict_name(&expected[i]), SEED "position %zu, %s: %s, expected %s", story->seed, i + 1,
-			story->intents[i].message.verb, verdict_name(&found[i]), verdict_name(&expected[i]));
-		cr_assert(misses_no_more(&found[i], &expected[i]) && misses_no_more(&expected[i], &found[i]),
-			SEED "position %zu: other targets are missing", story->seed, i + 1);
-	}
-}
-
-void story_expect_no_needless_rejection(const struct story *story, const struct verdict *found)
-{
-	struct leat_fold *fold = leat_fold_new();
-	for (size_t i = 0; i < story->count; i++) {
-		const struct told *told = &story->intents[i];
-		const struct told *same = told->message.leat_id != NULL ? applied_of_id(story, found, story->count, told) : NULL;
-		if (found[i].outcome == LEAT_OUTCOME_DUPLICATE) {
-			cr_assert_not_null(same, SEED "position %zu is a duplicate of nothing", story->seed, i + 1);
-			continue;
-		}
-		cr_assert(found[i].outcome == LEAT_OUTCOME_REJECTED || same == NULL, SEED "%s was applied twice, at %zu and %" PRId64, story->seed,
-			told->leat_id, i + 1, same->message.seq);
-		struct verdict serial = {0};
-		decide(fold, told, &serial);
-		cr_assert(found[i].outcome == LEAT_OUTCOME_APPLIED || strcmp(found[i].code, serial.code) == 0,
-			SEED "position %zu, %s: %s, but one after the other it is %s", story->seed, i + 1, told->message.verb, verdict_name(&found[i]),
-			verdict_name(&serial));
-		cr_assert(serial.outcome != LEAT_OUTCOME_APPLIED || misses_no_more(&found[i], &serial), SEED "position %zu misses too much",
-			story->seed, i + 1);
-	}
-	leat_fold_free(fold);
-}
-
 /* ---- entities ---- */
 
 struct identity {
@@ -193,6 +57,7 @@ static void add_json_state(struct leat_buf *out, const struct leat_fold_state *s
 	add_json_text(out, state->key);
 	add_json_fields(out, "content", &state->parts[LEAT_FOLD_CONTENT]);
 	add_json_fields(out, "metadata", &state->parts[LEAT_FOLD_METADATA]);
+	add_json_fields(out, "lock", &state->parts[LEAT_FOLD_LOCKS]);
 	leat_buf_add_text(out, "}");
 }
 
@@ -202,6 +67,8 @@ static const char find_differences[] =
 	" select e.tenant_id, e.id, jsonb_build_object('exists', e.deleted_at is null, 'deleted_position', e.deleted_position,"
 	"  'exists_since', coalesce(e.upsert_positions[1], 0), 'entity_type', e.entity_type, 'key', e.key,"
 	"  'content', e.content, 'metadata', e.metadata,"
+	"  'lock', (select coalesce(jsonb_object_agg(field, true), '{}') from unnest(e.locked_fields) field),"
+	"  'lock_positions', (select coalesce(jsonb_object_agg(field, e.lock_positions -> field), '{}') from unnest(e.locked_fields) field),"
 	"  'content_positions', (select coalesce(jsonb_object_agg(field, at), '{}') from jsonb_each(e.content_positions) p (field, at) where "
 	"e.content ? field),"
 	"  'metadata_positions', (select coalesce(jsonb_object_agg(field, at), '{}') from jsonb_each(e.metadata_positions) p (field, at) where "
@@ -255,22 +122,19 @@ static size_t list_entities(const struct story *story, struct identity *entities
 	return count;
 }
 
-/* The intents that were applied, without the targets that they missed. `targets`: room for STORY_TARGETS each. */
+/* The intents that were applied, about each target that they did not miss. Room in both for STORY_TARGETS an intent. */
 static size_t list_applied(
-	const struct story *story, const struct verdict *verdicts, struct leat_fold_intent *applied, struct leat_uuid (*targets)[STORY_TARGETS])
+	const struct story *story, const struct verdict *verdicts, struct leat_fold_intent *applied, struct story_decided *decided)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < story->count; i++) {
-		if (verdicts[i].outcome != LEAT_OUTCOME_APPLIED)
-			continue;
-		const struct leat_fold_intent *intent = &story->intents[i].fold;
-		applied[count] = *intent;
-		applied[count].targets = targets[i];
-		applied[count].target_count = 0;
-		for (size_t t = 0; t < intent->target_count; t++)
-			if (!is_missing(&verdicts[i], &intent->targets[t]))
-				targets[i][applied[count].target_count++] = intent->targets[t];
-		count++;
+		const struct told *told = &story->intents[i];
+		for (size_t t = 0; t < told->fold.target_count && verdicts[i].outcome == LEAT_OUTCOME_APPLIED; t++) {
+			if (!story_as_decided(&decided[count], told, &verdicts[i], t))
+				continue;
+			applied[count] = decided[count].fold;
+			count++;
+		}
 	}
 	return count;
 }
@@ -287,13 +151,18 @@ static void expect_same_state(uint64_t seed, const struct leat_fold_state *of_se
 	cr_assert_str_eq(found.data, expected.data, SEED "the two folds differ\n\tserial %s\n\tset    %s", seed, expected.data, found.data);
 }
 
+/* In stream order, what was rejected too; what was skipped is as the ledger says. */
 static struct leat_fold *fold_all_but_duplicates(const struct story *story, const struct verdict *verdicts)
 {
 	struct leat_fold *fold = leat_fold_new();
 	for (size_t i = 0; i < story->count; i++) {
-		struct verdict unused = {0};
-		if (verdicts[i].outcome != LEAT_OUTCOME_DUPLICATE)
-			decide(fold, &story->intents[i], &unused);
+		for (size_t t = 0; t < story->intents[i].fold.target_count && verdicts[i].outcome != LEAT_OUTCOME_DUPLICATE; t++) {
+			struct story_decided decided;
+			struct leat_uuid missing;
+			size_t missing_count;
+			if (story_as_decided(&decided, &story->intents[i], &verdicts[i], t))
+				leat_fold_apply(fold, &decided.fold, &missing, &missing_count);
+		}
 	}
 	return fold;
 }
@@ -301,10 +170,10 @@ static struct leat_fold *fold_all_but_duplicates(const struct story *story, cons
 void story_expect_entities(struct leat_pg *pg, const struct story *story, const struct verdict *verdicts)
 {
 	struct identity *entities = leat_alloc(story->count * STORY_TARGETS * sizeof *entities);
-	struct leat_fold_intent *applied = leat_alloc(story->count * sizeof *applied);
-	struct leat_uuid(*targets)[STORY_TARGETS] = leat_alloc(story->count * sizeof *targets);
+	struct leat_fold_intent *applied = leat_alloc(story->count * STORY_TARGETS * sizeof *applied);
+	struct story_decided *decided = leat_alloc(story->count * STORY_TARGETS * sizeof *decided);
 	size_t count = list_entities(story, entities);
-	size_t applied_count = list_applied(story, verdicts, applied, targets);
+	size_t applied_count = list_applied(story, verdicts, applied, decided);
 	struct leat_fold_state *states = leat_alloc(count * sizeof *states);
 	struct leat_fold *serial = fold_all_but_duplicates(story, verdicts);
 
@@ -318,7 +187,7 @@ void story_expect_entities(struct leat_pg *pg, const struct story *story, const 
 		leat_fold_state_fini(&states[i]);
 	leat_fold_free(serial);
 	free(states);
-	free(targets);
+	free(decided);
 	free(applied);
 	free(entities);
 }
@@ -330,9 +199,11 @@ void story_expect_sound_rows(struct leat_pg *pg, const struct story *story)
 		" and e.upsert_positions = array(select distinct u from unnest(e.upsert_positions) u order by u)"
 		" and coalesce(e.upsert_positions[1], e.deleted_position + 1) > e.deleted_position"
 		" and e.last_position >= greatest(e.deleted_position, e.type_position, e.upsert_positions[cardinality(e.upsert_positions)])"
-		" and (e.deleted_at is null or (e.content = '{}' and e.metadata = '{}'))"
+		" and (e.deleted_at is null or (e.content = '{}' and e.metadata = '{}' and e.locked_fields = '{}'))"
+		" and e.locked_fields = array(select distinct field collate \"C\" from unnest(e.locked_fields) field order by 1)"
 		" and not exists (select from (values (e.content, e.content_positions, e.hidden -> 'content'),"
-		"   (e.metadata, e.metadata_positions, e.hidden -> 'metadata')) part (visible, positions, hidden)"
+		"   (e.metadata, e.metadata_positions, e.hidden -> 'metadata'),"
+		"   (leat.names_at(to_jsonb(e.locked_fields), 0), e.lock_positions, e.hidden -> 'locks')) part (visible, positions, hidden)"
 		"  where exists (select from jsonb_object_keys(visible) field where (positions ->> field)::bigint < e.upsert_positions[1] or not "
 		"positions ? field)"
 		"   or exists (select from jsonb_object_keys(coalesce(hidden, '{}')) field"

@@ -117,14 +117,30 @@ bool bus_delivery_read(struct leat_msg *msg);
 
 /* ---- publish.c ---- */
 
-/* Checks and publishes. `reply` and `headers` may be NULL, `id` too (Nats-Msg-Id). */
-enum leat_kind bus_publish(struct bus_link *link, const char *subject, const char *reply, const char *headers, const char *id,
-	const void *data, size_t data_bytes, struct leat_error *err) __attribute__((warn_unused_result));
+struct bus_header {
+	const char *name;
+	const char *value;
+};
 
-/* ---- store.c ---- */
+/* Checks and publishes; of the message only what goes in is read. `reply` may be NULL, `expected` too: one header more. */
+enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, const struct bus_header *expected,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/* ---- store.c: a call sends messages whose answers come to a subject with its number and theirs ---- */
+
+#define BUS_REPLY_BYTES (BUS_INBOX_BYTES + 48)
 
 natsStatus bus_store_open(struct leat_bus *bus);
 void bus_store_close(struct leat_bus *bus);
+/* A new call: answers to the ones before are dropped from now on. */
+void bus_store_begin(struct leat_bus *bus);
+void bus_store_reply(const struct leat_bus *bus, size_t index, char out[BUS_REPLY_BYTES]);
+/* What comes out of a message until its answer is there: TEMPORARY. */
+void bus_store_await(const struct leat_bus *bus, struct leat_outgoing *message);
+/* Flushes, and fills in the answers until `missing` are there, the time is up or the connection is lost. */
+void bus_store_collect(struct leat_bus *bus, struct leat_outgoing *messages, size_t count, size_t missing);
+/* What comes out of all of them without a connection. */
+void bus_store_disconnected(const struct leat_bus *bus, struct leat_outgoing *messages, size_t count);
 
 /* ---- mailbox.c: a subscription and what has arrived on it ---- */
 

@@ -46,10 +46,10 @@ static natsStatus add_line(natsMsg *message, char *line, size_t *wire_bytes)
 	return add_header(message, line, value, wire_bytes);
 }
 
-static natsStatus add_headers(natsMsg *message, const char *headers, const char *id, size_t *wire_bytes)
+static natsStatus add_headers(natsMsg *message, const char *headers, size_t *wire_bytes)
 {
 	natsStatus s = NATS_OK;
-	char *copy = leat_strdup(headers != NULL ? headers : "");
+	char *copy = leat_strdup(headers);
 	for (char *line = copy; *line != '\0' && s == NATS_OK;) {
 		char *end = strstr(line, "\r\n");
 		char *next = end != NULL ? end + 2 : line + strlen(line);
@@ -59,8 +59,6 @@ static natsStatus add_headers(natsMsg *message, const char *headers, const char 
 		line = next;
 	}
 	free(copy);
-	if (s == NATS_OK && id != NULL)
-		s = add_header(message, "Nats-Msg-Id", id, wire_bytes);
 	return s;
 }
 
@@ -73,32 +71,45 @@ static enum leat_kind check_size(const struct bus_link *link, size_t bytes, stru
 		err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "message has %zu bytes with its headers, nats-server takes %zu", bytes, limit);
 }
 
-enum leat_kind bus_publish(struct bus_link *link, const char *subject, const char *reply, const char *headers, const char *id,
-	const void *data, size_t data_bytes, struct leat_error *err)
+static natsStatus fill(natsMsg *message, const struct leat_outgoing *from, const struct bus_header *expected, size_t *headers_bytes)
 {
-	if (!bus_subject_valid(subject, false))
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a subject that one can publish to", subject);
-	if (check_size(link, data_bytes, err) != LEAT_OK)
+	natsStatus s = NATS_OK;
+	if (from->headers != NULL && *from->headers != '\0')
+		s = add_headers(message, from->headers, headers_bytes);
+	if (s == NATS_OK && from->id != NULL)
+		s = add_header(message, "Nats-Msg-Id", from->id, headers_bytes);
+	if (s == NATS_OK && expected != NULL)
+		s = add_header(message, expected->name, expected->value, headers_bytes);
+	return s;
+}
+
+enum leat_kind bus_publish(
+	struct bus_link *link, const struct leat_outgoing *from, const char *reply, const struct bus_header *expected, struct leat_error *err)
+{
+	if (!bus_subject_valid(from->subject, false))
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a subject that one can publish to", from->subject);
+	if (check_size(link, from->data_bytes, err) != LEAT_OK)
 		return err->kind;
 	natsStatus s;
-	if (reply == NULL && id == NULL && (headers == NULL || *headers == '\0')) {
-		s = natsConnection_Publish(link->nats, subject, data, (int)data_bytes);
-		return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", subject);
+	if (reply == NULL && from->id == NULL && expected == NULL && (from->headers == NULL || *from->headers == '\0')) {
+		s = natsConnection_Publish(link->nats, from->subject, from->data, (int)from->data_bytes);
+		return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", from->subject);
 	}
 	__attribute__((cleanup(message_free))) natsMsg *message = NULL;
 	size_t headers_bytes = 0;
-	s = natsMsg_Create(&message, subject, reply, data, (int)data_bytes);
+	s = natsMsg_Create(&message, from->subject, reply, from->data, (int)from->data_bytes);
 	if (s == NATS_OK)
-		s = add_headers(message, headers, id, &headers_bytes);
-	if (s == NATS_OK && check_size(link, headers_bytes + data_bytes, err) != LEAT_OK)
+		s = fill(message, from, expected, &headers_bytes);
+	if (s == NATS_OK && check_size(link, headers_bytes + from->data_bytes, err) != LEAT_OK)
 		return err->kind;
 	if (s == NATS_OK)
 		s = natsConnection_PublishMsg(link->nats, message);
-	return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", subject);
+	return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", from->subject);
 }
 
 enum leat_kind leat_bus_publish(
 	struct leat_bus *bus, const char *subject, const char *headers, const void *data, size_t data_bytes, struct leat_error *err)
 {
-	return bus_publish(&bus->prompt, subject, NULL, headers, NULL, data, data_bytes, err);
+	const struct leat_outgoing message = {.subject = subject, .headers = headers, .data = data, .data_bytes = data_bytes};
+	return bus_publish(&bus->prompt, &message, NULL, NULL, err);
 }

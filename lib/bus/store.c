@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_BYTES (BUS_INBOX_BYTES + 48)
 #define LOOK_MS 100 /* how soon a lost connection is noticed */
 
 natsStatus bus_store_open(struct leat_bus *bus)
@@ -33,22 +32,37 @@ void bus_store_close(struct leat_bus *bus)
 	bus_mailbox_free(bus->answers);
 }
 
+void bus_store_begin(struct leat_bus *bus)
+{
+	bus->store_calls++;
+}
+
+void bus_store_reply(const struct leat_bus *bus, size_t index, char out[BUS_REPLY_BYTES])
+{
+	snprintf(out, BUS_REPLY_BYTES, "%s.%" PRIu64 ".%zu", bus->answer_prefix, bus->store_calls, index);
+}
+
+void bus_store_await(const struct leat_bus *bus, struct leat_outgoing *message)
+{
+	message->seq = 0;
+	message->duplicate = false;
+	message->kind = leat_fail(&message->err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL,
+		"no stream confirmed the message on %.100s within %lld ms (a login that may not publish gets no answer either: see the log)",
+		message->subject, (long long)bus->request_timeout_ms);
+}
+
 static size_t send_all(struct leat_bus *bus, struct leat_outgoing *messages, size_t count)
 {
 	size_t sent = 0;
+	bus_store_begin(bus);
 	for (size_t i = 0; i < count; i++) {
 		struct leat_outgoing *message = &messages[i];
-		char reply[REPLY_BYTES];
-		snprintf(reply, sizeof reply, "%s.%" PRIu64 ".%zu", bus->answer_prefix, bus->store_calls, i);
-		message->seq = 0;
-		message->duplicate = false;
-		message->kind = bus_publish(
-			&bus->bulk, message->subject, reply, message->headers, message->id, message->data, message->data_bytes, &message->err);
+		char reply[BUS_REPLY_BYTES];
+		bus_store_reply(bus, i, reply);
+		message->kind = bus_publish(&bus->bulk, message, reply, NULL, &message->err);
 		if (message->kind != LEAT_OK)
 			continue;
-		message->kind = leat_fail(&message->err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL,
-			"no stream confirmed the message on %.100s within %lld ms (a login that may not publish gets no answer either: see the log)",
-			message->subject, (long long)bus->request_timeout_ms);
+		bus_store_await(bus, message);
 		sent++;
 	}
 	return sent;
@@ -88,8 +102,9 @@ static bool read_answer(struct leat_outgoing *message, const struct leat_msg *an
 	return true;
 }
 
-static void collect_answers(struct leat_bus *bus, struct leat_outgoing *messages, size_t count, size_t missing)
+void bus_store_collect(struct leat_bus *bus, struct leat_outgoing *messages, size_t count, size_t missing)
 {
+	natsConnection_FlushTimeout(bus->bulk.nats, bus->request_timeout_ms); /* failed: then no answers come, which tells all */
 	uint64_t losses = bus_link_losses(&bus->bulk);
 	int64_t deadline_ms = leat_clock_ms() + bus->request_timeout_ms;
 	while (missing > 0 && losses == bus_link_losses(&bus->bulk)) {
@@ -107,19 +122,20 @@ static void collect_answers(struct leat_bus *bus, struct leat_outgoing *messages
 	}
 }
 
+void bus_store_disconnected(const struct leat_bus *bus, struct leat_outgoing *messages, size_t count)
+{
+	natsStatus s = natsConnection_IsClosed(bus->bulk.nats) ? NATS_CONNECTION_CLOSED : NATS_CONNECTION_DISCONNECTED;
+	for (size_t i = 0; i < count; i++)
+		messages[i].kind = bus_fail(&messages[i].err, s, "publishing to %.100s", messages[i].subject);
+}
+
 enum leat_kind leat_bus_store(struct leat_bus *bus, struct leat_outgoing *messages, size_t count)
 {
 	enum leat_kind worst = LEAT_OK;
-	bus->store_calls++;
-	if (bus_link_connected(&bus->bulk)) {
-		size_t sent = send_all(bus, messages, count);
-		natsConnection_FlushTimeout(bus->bulk.nats, bus->request_timeout_ms); /* failed: then no answers come, which tells all */
-		collect_answers(bus, messages, count, sent);
-	} else {
-		natsStatus s = natsConnection_IsClosed(bus->bulk.nats) ? NATS_CONNECTION_CLOSED : NATS_CONNECTION_DISCONNECTED;
-		for (size_t i = 0; i < count; i++)
-			messages[i].kind = bus_fail(&messages[i].err, s, "publishing to %.100s", messages[i].subject);
-	}
+	if (bus_link_connected(&bus->bulk))
+		bus_store_collect(bus, messages, count, send_all(bus, messages, count));
+	else
+		bus_store_disconnected(bus, messages, count);
 	for (size_t i = 0; i < count; i++)
 		worst = messages[i].kind > worst ? messages[i].kind : worst;
 	return worst;

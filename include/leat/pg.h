@@ -85,13 +85,19 @@ void leat_pg_result_drop(struct leat_pg_result **result); /* for cleanup attribu
 size_t leat_pg_rows(const struct leat_pg_result *result);
 /* NULL for null. Borrowed from the result. */
 const char *leat_pg_text(const struct leat_pg_result *result, size_t row, int column);
-/* 0 for null. */
+/* Of a bigint column; 0 for null. */
 int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column);
-/* A bytea column, decoded in place; "" and 0 for null. Borrowed from the result. */
+/* Of a uuid column that is not null. */
+void leat_pg_uuid(const struct leat_pg_result *result, size_t row, int column, char out[LEAT_UUID_TEXT_BYTES]);
+/* A bytea column; "" and 0 for null. Borrowed from the result. */
 const char *leat_pg_bytes(struct leat_pg_result *result, size_t row, int column, size_t *count);
 
 /* Runs a prepared statement and waits. `out` may be NULL. */
 enum leat_kind leat_pg_run(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* The same, with a result in the binary format, which bytea columns are cheaper in. Of other columns only text, bigint and uuid can be
+ * read. */
+enum leat_kind leat_pg_fetch(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out,
 	struct leat_error *err) __attribute__((warn_unused_result));
 /* Runs SQL text without parameters, any number of statements (one transaction unless they say otherwise); the last result. */
 enum leat_kind leat_pg_run_sql(struct leat_pg *pg, const char *sql, struct leat_pg_result **out, struct leat_error *err)

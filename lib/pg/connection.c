@@ -158,6 +158,13 @@ enum leat_kind leat_pg_run(
 	return conclude(pg, result, out, err);
 }
 
+enum leat_kind leat_pg_fetch(
+	struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out, struct leat_error *err)
+{
+	PGresult *result = PQexecPrepared(pg->conn, name, (int)params->count, params->values, params->lengths, params->formats, 1);
+	return conclude(pg, result, out, err);
+}
+
 enum leat_kind leat_pg_run_sql(struct leat_pg *pg, const char *sql, struct leat_pg_result **out, struct leat_error *err)
 {
 	return conclude(pg, PQexec(pg->conn, sql), out, err);

@@ -1,9 +1,11 @@
-/* Results, in text format; bytea is decoded when asked for. */
+/* Results, in text or binary format; bytea in text is decoded when asked for. */
 #include "leat/pg.h"
 
 #include "pg.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Decoded bytea values hang on the result until it is freed. */
 struct decoded {
@@ -52,9 +54,31 @@ const char *leat_pg_text(const struct leat_pg_result *result, size_t row, int co
 	return PQgetisnull(result->pq, (int)row, column) ? NULL : PQgetvalue(result->pq, (int)row, column);
 }
 
+static bool is_binary(const struct leat_pg_result *result, int column)
+{
+	return PQfformat(result->pq, column) == 1;
+}
+
 int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column)
 {
-	return strtoll(PQgetvalue(result->pq, (int)row, column), NULL, 10);
+	const char *value = PQgetvalue(result->pq, (int)row, column);
+	if (!is_binary(result, column))
+		return strtoll(value, NULL, 10);
+	uint64_t wire = 0;
+	if (!PQgetisnull(result->pq, (int)row, column))
+		memcpy(&wire, value, sizeof wire);
+	return (int64_t)be64toh(wire);
+}
+
+void leat_pg_uuid(const struct leat_pg_result *result, size_t row, int column, char out[LEAT_UUID_TEXT_BYTES])
+{
+	const char *value = PQgetvalue(result->pq, (int)row, column);
+	struct leat_uuid uuid;
+	if (is_binary(result, column))
+		memcpy(uuid.bytes, value, sizeof uuid.bytes);
+	else
+		leat_uuid_parse(&uuid, value, strlen(value));
+	leat_uuid_format(&uuid, out);
 }
 
 const char *leat_pg_bytes(struct leat_pg_result *result, size_t row, int column, size_t *count)
@@ -62,6 +86,10 @@ const char *leat_pg_bytes(struct leat_pg_result *result, size_t row, int column,
 	*count = 0;
 	if (PQgetisnull(result->pq, (int)row, column))
 		return "";
+	if (is_binary(result, column)) {
+		*count = (size_t)PQgetlength(result->pq, (int)row, column);
+		return PQgetvalue(result->pq, (int)row, column);
+	}
 	struct decoded *value = leat_alloc(sizeof *value);
 	value->bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(result->pq, (int)row, column), count);
 	if (value->bytes == NULL)

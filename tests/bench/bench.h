@@ -99,6 +99,7 @@ void bench_drain(struct bench *bench);
 void bench_latency(struct bench *bench);
 void bench_memory(struct bench *bench);
 void bench_idle(struct bench *bench);
+void bench_relay(struct bench *bench);
 
 /* ---- main.c ---- */
 

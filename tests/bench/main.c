@@ -20,6 +20,7 @@ static const struct {
 	{"latency", bench_latency},
 	{"memory", bench_memory},
 	{"idle", bench_idle},
+	{"relay", bench_relay},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
@@ -146,7 +147,7 @@ int main(int argc, char **argv)
 	bool chosen[PARTS] = {false};
 	char folder[] = "/tmp/leat-bench-XXXXXX";
 	if (!take_arguments(argc, argv, chosen)) {
-		fputs("usage: bench [drain] [latency] [memory] [idle] [long]\n", stderr);
+		fputs("usage: bench [drain] [latency] [memory] [idle] [relay] [long]\n", stderr);
 		return 2;
 	}
 	bench.binary = getenv("LEAT_BINARY");

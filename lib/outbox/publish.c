@@ -58,9 +58,14 @@ static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t
 	leat_buf_printf(&out->headers, "Leat-Body-Omitted: %zu\r\n", omitted);
 }
 
-static bool is_reply(const char *subject)
+/* Events are stored in order, everything else but replies is stored, replies just go out. */
+enum way { EVENT, STORED, REPLY, WAYS };
+
+static enum way way_of(const char *subject)
 {
-	return strncmp(subject, "leat.reply.", strlen("leat.reply.")) == 0;
+	if (strncmp(subject, "leat.event.", strlen("leat.event.")) == 0)
+		return EVENT;
+	return strncmp(subject, "leat.reply.", strlen("leat.reply.")) == 0 ? REPLY : STORED;
 }
 
 /* A reply that can never go out is dropped: its outcome stands in the ledger, and nobody waits for it in a minute. */
@@ -69,7 +74,7 @@ static void note(struct leat_bus *bus, const struct leat_outgoing *message, int6
 {
 	if (message->kind == LEAT_OK) {
 		leat_pg_array_add_int8(sent, seq);
-	} else if (message->kind == LEAT_PERMANENT && is_reply(message->subject) && !leat_bus_closed(bus)) {
+	} else if (message->kind == LEAT_PERMANENT && way_of(message->subject) == REPLY && !leat_bus_closed(bus)) {
 		leat_pg_array_add_int8(sent, seq);
 		leat_log(LEAT_LOG_ERROR, "relay", "reply to %s can't be published and is dropped: %s", message->subject, message->err.text);
 	} else if (message->kind == LEAT_PERMANENT) {
@@ -82,10 +87,13 @@ static void note(struct leat_bus *bus, const struct leat_outgoing *message, int6
 	}
 }
 
-/* Only then has the server read the replies: those that seemed to be out are not when it fails. */
-static void flush_replies(struct leat_bus *bus, struct leat_outgoing *replies, size_t count)
+/* They are out once the server has read them all. */
+static void send_replies(struct leat_bus *bus, struct leat_outgoing *replies, size_t count)
 {
 	struct leat_error err;
+	for (size_t i = 0; i < count; i++)
+		replies[i].kind =
+			leat_bus_publish(bus, replies[i].subject, replies[i].headers, replies[i].data, replies[i].data_bytes, &replies[i].err);
 	if (count == 0 || leat_bus_flush(bus, &err) == LEAT_OK)
 		return;
 	for (size_t i = 0; i < count; i++) {
@@ -96,44 +104,75 @@ static void flush_replies(struct leat_bus *bus, struct leat_outgoing *replies, s
 	}
 }
 
-enum leat_kind leat_outbox_publish(
-	struct leat_bus *bus, struct leat_pg_result *rows, struct leat_pg_array *sent, struct leat_pg_array *refused, struct leat_error *err)
+/* All rows, those of one way together. */
+struct post {
+	size_t count;
+	struct letter *letters;
+	struct leat_outgoing *messages;
+	int64_t *seqs;
+	char (*ids)[LEAT_UUID_TEXT_BYTES];
+	size_t start[WAYS + 1];
+};
+
+static void post_init(struct post *post, struct leat_pg_result *rows, size_t limit)
 {
-	size_t count = leat_pg_rows(rows);
-	size_t limit = leat_bus_max_payload(bus);
-	struct letter *letters = leat_alloc_zero(count, sizeof *letters);
-	struct leat_outgoing *messages = leat_alloc_zero(count, sizeof *messages); /* from its start what is to be stored, from its end replies */
-	size_t *row_of = leat_alloc_zero(count, sizeof *row_of);
-	size_t stored = 0;
-	size_t replies = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		write_letter(&letters[i], rows, i, limit);
-		struct leat_outgoing message = {
-			.subject = leat_pg_text(rows, i, SUBJECT),
-			.headers = leat_buf_text(&letters[i].headers),
-			.data = letters[i].body,
-			.data_bytes = letters[i].body_bytes,
-			.id = leat_pg_text(rows, i, ID),
-		};
-		bool reply = is_reply(message.subject);
-		if (reply)
-			message.kind = leat_bus_publish(bus, message.subject, message.headers, message.data, message.data_bytes, &message.err);
-		size_t at = reply ? count - ++replies : stored++;
-		messages[at] = message;
-		row_of[at] = i;
+	size_t next[WAYS];
+	*post = (struct post){.count = leat_pg_rows(rows)};
+	post->letters = leat_alloc(post->count * sizeof *post->letters);
+	post->messages = leat_alloc(post->count * sizeof *post->messages);
+	post->seqs = leat_alloc(post->count * sizeof *post->seqs);
+	post->ids = leat_alloc(post->count * sizeof *post->ids);
+	for (size_t i = 0; i < post->count; i++)
+		post->start[way_of(leat_pg_text(rows, i, SUBJECT)) + 1]++;
+	for (size_t way = 0; way < WAYS; way++) {
+		post->start[way + 1] += post->start[way];
+		next[way] = post->start[way];
 	}
-	if (stored > 0 && leat_bus_store(bus, messages, stored) != LEAT_OK)
-		leat_log(LEAT_LOG_DEBUG, "relay", "not all of %zu outbox rows are out", stored);
-	flush_replies(bus, messages + stored, replies);
-	bool waiting = false;
-	for (size_t i = 0; i < count; i++)
-		note(bus, &messages[i], leat_pg_int8(rows, row_of[i], SEQ), sent, refused, &waiting, err);
+	for (size_t i = 0; i < post->count; i++) {
+		const char *subject = leat_pg_text(rows, i, SUBJECT);
+		size_t at = next[way_of(subject)]++;
+		struct letter *letter = &post->letters[at];
+		write_letter(letter, rows, i, limit);
+		leat_pg_uuid(rows, i, ID, post->ids[at]);
+		post->seqs[at] = leat_pg_int8(rows, i, SEQ);
+		post->messages[at] = (struct leat_outgoing){
+			.subject = subject,
+			.headers = leat_buf_text(&letter->headers),
+			.data = letter->body,
+			.data_bytes = letter->body_bytes,
+			.id = post->ids[at],
+		};
+	}
+}
 
-	for (size_t i = 0; i < count; i++)
-		leat_buf_free(&letters[i].headers);
-	free(letters);
-	free(messages);
-	free(row_of);
+static void post_fini(struct post *post)
+{
+	for (size_t i = 0; i < post->count; i++)
+		leat_buf_free(&post->letters[i].headers);
+	free(post->letters);
+	free(post->messages);
+	free(post->seqs);
+	free(post->ids);
+}
+
+enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_chain *events, struct leat_pg_result *rows, struct leat_pg_array *sent,
+	struct leat_pg_array *refused, struct leat_error *err)
+{
+	struct post post;
+	enum leat_kind worst = LEAT_OK;
+	post_init(&post, rows, leat_bus_max_payload(bus));
+	size_t replies = post.count - post.start[REPLY];
+	send_replies(bus, post.messages + post.start[REPLY], replies);
+	if (post.start[STORED] > 0)
+		worst = leat_bus_store_chain(bus, events, post.messages, post.start[STORED]);
+	if (post.start[REPLY] > post.start[STORED] &&
+		leat_bus_store(bus, post.messages + post.start[STORED], post.start[REPLY] - post.start[STORED]) != LEAT_OK)
+		worst = LEAT_TEMPORARY;
+	if (worst != LEAT_OK)
+		leat_log(LEAT_LOG_DEBUG, "relay", "not all of %zu outbox rows are out", post.start[REPLY]);
+	bool waiting = false;
+	for (size_t i = 0; i < post.count; i++)
+		note(bus, &post.messages[i], post.seqs[i], sent, refused, &waiting, err);
+	post_fini(&post);
 	return waiting ? LEAT_TEMPORARY : LEAT_OK;
 }

@@ -1,36 +1,93 @@
 -- What the relay does with the outbox. It alone holds the lock, so nothing here competes.
 
--- The oldest rows that are due, at most p_limit and about p_bytes of headers and bodies (at least one).
-create or replace function leat.fetch_outbox(p_limit integer, p_bytes bigint)
+drop function if exists leat.fetch_outbox(integer, bigint);
+
+-- The oldest rows behind p_floor that are due, at most p_limit and about p_bytes of headers and bodies (at least one). An event waits as long
+-- as one before it with its subject does. Without a refused row anywhere, no row is asked about that. Plain SQL that is planned with the
+-- query around it, and no SET: called for every few hundred events, it must not copy them.
+create or replace function leat.fetch_outbox(p_floor bigint, p_limit integer, p_bytes bigint)
 returns table (seq bigint, id uuid, subject text, headers bytea, body bytea, short_body bytea)
-language plpgsql stable set search_path = pg_catalog
-as $$
-begin
-	return query
+language sql stable
+begin atomic
 	select o.seq, o.id, o.subject, o.headers, o.body, o.short_body
 	from (
-		select every.*, sum(every.bytes) over (order by every.seq) - every.bytes as before
+		select due.*, sum(due.bytes) over (order by due.seq rows unbounded preceding) - due.bytes as before
 		from (
 			select x.*, length(x.headers) + length(x.body) as bytes
-			from leat.outbox x where x.retry_at is null or x.retry_at <= now() order by x.seq limit p_limit) every) o
+			from leat.outbox x
+			where x.seq > p_floor
+				and (not (select exists (select from leat.outbox any_refused where any_refused.retry_at is not null))
+					or ((x.retry_at is null or x.retry_at <= now())
+						and (x.subject not like 'leat.event.%' or not exists (
+							select from leat.outbox refused
+							where refused.subject = x.subject and refused.seq < x.seq and refused.retry_at > now()))))
+			order by x.seq limit p_limit) due) o
 	where o.before < p_bytes
 	order by o.seq;
-end
-$$;
+end;
 
+-- p_seqs in ascending order. Without a gap between them they are a range, which costs half as much.
 create or replace function leat.outbox_sent(p_seqs bigint[]) returns void
 language plpgsql set search_path = pg_catalog
 as $$
 begin
-	delete from leat.outbox o where o.seq = any (p_seqs);
+	if p_seqs[cardinality(p_seqs)] - p_seqs[1] + 1 = cardinality(p_seqs) then
+		delete from leat.outbox o where o.seq between p_seqs[1] and p_seqs[cardinality(p_seqs)];
+	else
+		delete from leat.outbox o where o.seq = any (p_seqs);
+	end if;
 end
 $$;
 
--- Rows that the server will not take: kept, and tried again later, so that they hold up nobody.
+-- Rows that the server will not take: kept, and tried again later, so that they hold up nobody (but for later events of their subject).
 create or replace function leat.outbox_refused(p_seqs bigint[]) returns void
 language plpgsql set search_path = pg_catalog
 as $$
 begin
 	update leat.outbox o set retry_at = now() + interval '1 minute' where o.seq = any (p_seqs);
+end
+$$;
+
+-- Whoever may have taken a seq and not committed it yet: an insert's lock is taken before and kept to the end.
+create or replace function leat.outbox_writers() returns text[]
+language sql volatile set search_path = pg_catalog
+return (
+	select coalesce(array_agg(l.virtualtransaction), '{}')
+	from pg_locks l
+	where l.locktype = 'relation' and l.relation = 'leat.outbox'::regclass and l.mode = 'RowExclusiveLock'
+		and l.database = (select d.oid from pg_database d where d.datname = current_database())
+		and l.pid is distinct from pg_backend_pid());
+
+-- May the relay forget all up to p_next, a seq that it has seen? Not before those who wrote then (p_writers) are gone and nothing of theirs
+-- is left: a transaction that began early may commit a low seq late. Until then the relay looks at everything behind p_floor, dead
+-- index entries and all, which is why it wants to know. writers: those of now, for the next time.
+create or replace function leat.outbox_floor(p_floor bigint, p_next bigint, p_writers text[])
+returns table (passed boolean, writers text[])
+language plpgsql volatile set search_path = pg_catalog
+as $$
+begin
+	writers := leat.outbox_writers(); -- before the table is looked at, by a snapshot of its own
+	passed := not writers && p_writers and not exists (select from leat.outbox o where o.seq > p_floor and o.seq <= p_next);
+	return next;
+end
+$$;
+
+-- An empty table that is larger than p_bytes, with its indexes, begins anew; but nobody is waited for, and so nobody waits for this either.
+-- Its owner's right. True: it is not larger now.
+create or replace function leat.shrink_outbox(p_bytes bigint) returns boolean
+language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+	if pg_total_relation_size('leat.outbox') <= p_bytes then
+		return true;
+	end if;
+	lock table leat.outbox in access exclusive mode nowait;
+	if exists (select from leat.outbox) then
+		return false;
+	end if;
+	truncate leat.outbox;
+	return true;
+exception when lock_not_available then
+	return false;
 end
 $$;

@@ -306,7 +306,7 @@ Test(lane, headers_count_toward_the_bytes_that_the_relay_fetches)
 {
 	rig_sql(&rig, "insert into leat.outbox (subject, headers, body) select 'leat.dead.x', convert_to(repeat('x', 6000), 'UTF8'), ''"
 				  " from generate_series(1, 5)");
-	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(10, 10000)"), 2);
+	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(0, 10, 10000)"), 2);
 }
 
 /* ---- hosts that vanish ---- */

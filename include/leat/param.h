@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,relay,keep", "which lanes this process runs")                                                                         \
+	X(lanes, "entity,relay,keep,embed", "which lanes this process runs")                                                                   \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
@@ -48,6 +48,18 @@
 	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                             \
 	N(relay_batch, 1000, 1, 5000, "messages", "most outbox rows published at once")                                                         \
 	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                                   \
+	X(embed_url, "", "OpenAI-compatible endpoint, http://host/v1/embeddings; empty: no embeddings")                                        \
+	X(embed_model, "text-embedding-3-small", "model asked of it; all consumers the same")                                                  \
+	S(embed_key, "key of the endpoint, sent as a bearer token; empty: none is sent")                                                       \
+	N(embed_batch, 64, 1, 64, "inputs", "most entities in one call")                                                                       \
+	N(embed_calls, 2, 1, 16, "calls", "calls under way at once, of each process")                                                          \
+	N(embed_timeout_ms, 30000, 100, 600000, "ms", "longest call")                                                                          \
+	N(embed_input_bytes, 8192, 16, 1048576, "bytes", "of an entity's text that are embedded; the rest is cut off")                         \
+	N(embed_response_bytes, 16777216, 1024, 268435456, "bytes", "largest answer")                                                          \
+	N(embed_lease_ms, 60000, 1000, 3600000, "ms", "what a killed lane held goes to another; never less than embed_timeout_ms and 1 s")     \
+	N(embed_retry_limit_ms, 60000, 10, 3600000, "ms", "longest delay after a failure of the endpoint; the first is retry_first_ms")        \
+	N(embed_refused_min, 60, 1, 10080, "min", "wait of an entity that the endpoint refuses alone, unless it changes")                      \
+	N(embed_tick_ms, 10000, 100, 600000, "ms", "queue looked at without being woken")                                                      \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
 	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
 	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \

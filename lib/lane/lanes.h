@@ -10,6 +10,7 @@
 void lane_entity_run(struct leat_lane *lane);
 void lane_relay_run(struct leat_lane *lane);
 void lane_keep_run(struct leat_lane *lane);
+void lane_embed_run(struct leat_lane *lane);
 
 /* A lane's own connections and how long to wait before the next try. */
 struct lane_link {

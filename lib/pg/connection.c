@@ -233,6 +233,11 @@ void leat_pg_cancel(struct leat_pg *pg)
 	PQfreeCancel(cancel);
 }
 
+int leat_pg_socket(const struct leat_pg *pg)
+{
+	return PQsocket(pg->conn);
+}
+
 enum leat_kind leat_pg_wait_notify(struct leat_pg *pg, int64_t timeout_ms, bool *woken, struct leat_error *err)
 {
 	bool ready;

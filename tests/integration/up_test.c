@@ -125,6 +125,15 @@ Test(up, everything_runs_after_it_says_so_and_ends_with_it)
 	cr_assert(rig_gone(&postgres));
 }
 
+Test(up, a_login_for_other_servers_does_not_get_in_its_way)
+{
+	setenv("LEAT_NATS_CREDS", "/nowhere", 1);
+	setenv("LEAT_NATS_TLS_CA", "/nowhere", 1);
+	struct leat_child *up = start_up("up");
+	wait_for_log("up", "entity: working");
+	stop_up(up);
+}
+
 Test(up, a_second_one_in_the_folder_is_refused_and_told_why)
 {
 	start_up("up");

@@ -74,7 +74,7 @@ bool wire_open(struct wire *out, int port, const char *user, const char *passwor
 	char login[512];
 	snprintf(login, sizeof login,
 		"CONNECT "
-	    "{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"lang\":\"c\",\"version\":\"1\","
+		"{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1,\"lang\":\"c\",\"version\":\"1\","
 		"\"name\":\"wire\",\"user\":\"%s\",\"pass\":\"%s\"}\r\nPING\r\n",
 		user, password);
 	send_text(out, login);

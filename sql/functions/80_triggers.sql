@@ -28,20 +28,24 @@ begin
 end
 $$;
 
--- The position of a write that came late, below what was applied to the row before: the newest that the row did not know. Null: direct SQL.
+-- The position of a write that came late, below what was applied to the row before: the newest that the row did not know. Null: direct SQL,
+-- whose fields take positions that the row has already, its last or its upsert's.
 create or replace function leat.late_position(p_old leat.entities, p_new leat.entities) returns bigint
 language plpgsql immutable parallel safe set search_path = pg_catalog
 as $$
 begin
-	return greatest(
-		(select max(n.position::bigint)
-		from (values (p_old.content_positions, p_new.content_positions), (p_old.metadata_positions, p_new.metadata_positions),
-			(p_old.lock_positions, p_new.lock_positions)) part (old, new)
-		cross join jsonb_each_text(part.new) n (field, position)
-		where part.old ->> n.field is distinct from n.position and n.position::bigint > 0),
-		case when p_new.deleted_position > p_old.deleted_position then p_new.deleted_position end,
-		case when p_new.type_position > p_old.type_position then p_new.type_position end,
-		(select max(u) from unnest(p_new.upsert_positions) u where u > 0 and not u = any (p_old.upsert_positions)));
+	return (
+		select max(late.position)
+		from (
+			select n.position::bigint as position
+			from (values (p_old.content_positions, p_new.content_positions), (p_old.metadata_positions, p_new.metadata_positions),
+				(p_old.lock_positions, p_new.lock_positions)) part (old, new)
+			cross join jsonb_each_text(part.new) n (field, position)
+			where part.old ->> n.field is distinct from n.position
+			union all select p_new.deleted_position where p_new.deleted_position > p_old.deleted_position
+			union all select p_new.type_position where p_new.type_position > p_old.type_position
+			union all select unnest(p_new.upsert_positions)) late
+		where late.position > 0 and late.position <> p_old.last_position and not late.position = any (p_old.upsert_positions));
 end
 $$;
 
@@ -55,6 +59,7 @@ begin
 			'content', leat.changed_fields(coalesce(p_old.content, '{}'), coalesce(p_new.content, '{}')),
 			'metadata', leat.changed_fields(coalesce(p_old.metadata, '{}'), coalesce(p_new.metadata, '{}')),
 			'entity_type', p_old.entity_type is distinct from p_new.entity_type,
+			'key', p_old.key is distinct from p_new.key,
 			'locked_fields', coalesce(p_old.locked_fields, '{}') <> coalesce(p_new.locked_fields, '{}')));
 end
 $$;
@@ -69,21 +74,26 @@ end
 $$;
 
 -- The audit rows and the events of a statement. Who wrote, and the trace that it belongs to, the ledger knows, which has the intent already;
--- of direct SQL, the gateway's claims tell who.
+-- of direct SQL, the gateway's claims tell who. Direct SQL can write any position into a row: the ledger is believed only where it has an
+-- intent of that tenant to that entity (or a bulk) there, and not at all where there are claims, which no lane has.
 create or replace function leat.note_changes(p_changes leat.entity_change[]) returns void
 language plpgsql set search_path = pg_catalog set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-	v_user constant text := nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub';
+	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_time constant text := to_json(now()) #>> '{}';
 begin
 	with change as materialized (
-		select c.*, coalesce(ledger.actor, case when c.position is null then v_user end) as actor, ledger.traceparent, gen_random_uuid() as event_id,
+		select c.tenant_id, c.entity_id, c.operation, ledger.position, c.stands_at, c.old, c.new,
+			case when v_claims is null then ledger.actor else v_claims ->> 'sub' end as actor, ledger.traceparent, gen_random_uuid() as event_id,
 			(c.old).created_at is not null and (c.old).deleted_at is null as was_there,
 			(c.new).created_at is not null and (c.new).deleted_at is null as is_there
 		from unnest(p_changes) c
 		left join lateral (
-			select a.actor, a.traceparent from leat.activity a where a.stream = 'LEAT_ENTITY' and a.position = c.position offset 0) ledger on true
+			select a.position, a.actor, a.traceparent from leat.activity a
+			where a.stream = 'LEAT_ENTITY' and a.position = c.position and a.tenant_id = c.tenant_id
+				and (a.target_id = c.entity_id or a.target_id is null) and v_claims is null
+			offset 0) ledger on true
 	), logged as (
 		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, actor, old, new)
 		select c.tenant_id, c.entity_id, c.operation, c.position, session_user, c.actor, c.old, c.new from change c
@@ -116,7 +126,8 @@ begin
 	elsif tg_op = 'UPDATE' then
 		v_changes := array(
 			select row(coalesce(n.tenant_id, o.tenant_id), coalesce(n.id, o.id), 'update',
-				case when n.last_position > o.last_position then n.last_position else leat.late_position(row(o.*)::leat.entities, row(n.*)::leat.entities) end, n.last_position,
+				case when n.last_position > o.last_position then n.last_position else leat.late_position(row(o.*)::leat.entities, row(n.*)::leat.entities) end,
+				coalesce(n.last_position, o.last_position),
 				case when o.id is not null then
 					row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image end,
 				case when n.id is not null then

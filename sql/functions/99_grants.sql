@@ -4,7 +4,7 @@
 -- to them; no rights on ledger, outbox or audit log. What has a trigger or owner's rights (SECURITY DEFINER) is called by nobody else.
 
 grant usage on schema leat to authenticated, service_role;
-revoke all on all functions in schema leat from public;
+revoke all on all functions in schema leat from public, authenticated;
 grant execute on all functions in schema leat to service_role;
 
 grant select, insert, update, delete on leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.stream_epochs,
@@ -26,6 +26,21 @@ begin
 			'write_entity_intent', 'write_entity_groups'])
 	loop
 		execute format('grant execute on function %s to authenticated', v_function);
+	end loop;
+end
+$$;
+
+-- pg_temp is searched before anything else, for types too, unless a search_path names it: whoever may make temporary objects could lend a
+-- trigger function a type `text` with a CHECK of their own, which then runs with the owner's rights.
+do $$
+declare
+	v_function regprocedure;
+begin
+	for v_function in
+		select p.oid::regprocedure from pg_proc p
+		where p.pronamespace = 'leat'::regnamespace and 'search_path=pg_catalog' = any (p.proconfig)
+	loop
+		execute format('alter function %s set search_path = pg_catalog, pg_temp', v_function);
 	end loop;
 end
 $$;

@@ -13,6 +13,8 @@
 #define RIG_TENANT_C "cccccccc-cccc-4ccc-8ccc-cccccccccccc"
 
 static const char *const tenants[TENANTS] = {RIG_TENANT_A, RIG_TENANT_B, RIG_TENANT_C};
+static const unsigned users_percent[] = {
+	5, 50, 95}; /* one by story: entities of which some are written by users only, by both, by no user */
 
 /* As it is, and as JSON. */
 static const char *const names[][2] = {{"a", "\"a\""}, {"b", "\"b\""}, {"c", "\"\\u0063\""}, {"é \"", "\"é \\\"\""}, {"0", "\"0\""}};
@@ -206,7 +208,7 @@ static void add_rest(struct told *told, struct leat_buf *body, struct chance *ch
 
 /* ---- all of it ---- */
 
-static void tell(struct told *told, int64_t seq, struct chance *chance, size_t entities, size_t ids_used[TENANTS])
+static void tell(struct told *told, int64_t seq, struct chance *chance, size_t entities, unsigned users, size_t ids_used[TENANTS])
 {
 	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
 	size_t tenant = chance_of(chance, TENANTS);
@@ -216,6 +218,7 @@ static void tell(struct told *told, int64_t seq, struct chance *chance, size_t e
 	cr_assert(leat_uuid_parse(&told->fold.tenant, tenants[tenant], strlen(tenants[tenant])));
 	told->message =
 		(struct message){.seq = seq, .tenant = tenants[tenant], .verb = leat_fold_verb_name(told->fold.verb), .body = told->body};
+	told->message.role = chance_percent(chance, users) ? "user" : chance_percent(chance, 50) ? "service" : "engine";
 
 	leat_buf_add_text(&body, "{");
 	if (told->fold.verb == LEAT_FOLD_BULK)
@@ -241,7 +244,7 @@ void story_tell(struct story *story, uint64_t seed, size_t count, size_t entitie
 	size_t ids_used[TENANTS] = {0};
 	*story = (struct story){.seed = seed, .count = count, .intents = leat_alloc_zero(count, sizeof(struct told))};
 	for (size_t i = 0; i < count; i++)
-		tell(&story->intents[i], (int64_t)i + 1, &chance, entities, ids_used);
+		tell(&story->intents[i], (int64_t)i + 1, &chance, entities, users_percent[seed % 3], ids_used);
 }
 
 void story_free(struct story *story)

@@ -1,8 +1,8 @@
 /*
  * Stories: generated streams of entity intents, and what has to come of them.
  *
- * A story is a function of its seed. It has all verbs, few entities with the same ids in three tenants, few field names so that writes
- * collide, and Leat-Ids of which some come again. Each intent is there twice: as a message, and as the fold sees it.
+ * A story is a function of its seed. It has all verbs and roles, few entities with the same ids in three tenants, few field names so that
+ * writes collide, and Leat-Ids of which some come again. Each intent is there twice: as a message, and as the fold sees it.
  */
 #ifndef LEAT_TESTS_STORY_H
 #define LEAT_TESTS_STORY_H

@@ -1,0 +1,101 @@
+/* A SQL client beside the lanes, on libpq itself: leat_pg keeps some of what the database says to itself. */
+#include "client.h"
+
+#include "leat/buf.h"
+
+#include <criterion/criterion.h>
+#include <libpq-fe.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void ignore_notice(void *argument, const char *message)
+{
+	(void)argument;
+	(void)message;
+}
+
+void client_open(struct client *client, const struct rig *rig, const char *role)
+{
+	char url[300];
+	snprintf(url, sizeof url, "postgresql://leat@%s", strchr(rig->database_url, '@') + 1);
+	client->connection = PQconnectdb(url);
+	cr_assert_eq(PQstatus(client->connection), CONNECTION_OK, "%s", PQerrorMessage(client->connection));
+	PQsetNoticeProcessor(client->connection, ignore_notice, NULL);
+	if (role != NULL)
+		client_expect(client, "", "set role %s", role);
+}
+
+void client_close(struct client *client)
+{
+	PQfinish(client->connection);
+	client->connection = NULL;
+}
+
+void client_set(struct client *client, const char *claims, const char *leat_tenant_id)
+{
+	client_expect(client, "f",
+		"select set_config('request.jwt.claims', $claims$%s$claims$, false) is null or set_config('leat.tenant_id', '%s', false) is null",
+		claims, leat_tenant_id);
+}
+
+static char *describe_error(const PGresult *result)
+{
+	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
+	static const int fields[] = {PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT, PG_DIAG_CONTEXT};
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	cr_assert_not_null(state, "%s", PQresultErrorMessage(result));
+	leat_buf_printf(&text, "%s:", state);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		const char *field = PQresultErrorField(result, fields[i]);
+		if (field != NULL)
+			leat_buf_printf(&text, "%s %s", i > 0 ? "," : "", field);
+	}
+	return leat_buf_take(&text);
+}
+
+static char *ask(struct client *client, const char *format, va_list args)
+{
+	char *sql = NULL;
+	cr_assert_geq(vasprintf(&sql, format, args), 0);
+	PGresult *result = PQexec(client->connection, sql);
+	ExecStatusType status = PQresultStatus(result);
+	bool failed = status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK;
+	bool has_value = !failed && PQntuples(result) > 0 && PQnfields(result) > 0;
+	char *answer = failed ? describe_error(result) : leat_strdup(has_value ? PQgetvalue(result, 0, 0) : "");
+	PQclear(result);
+	free(sql);
+	return answer;
+}
+
+char *client_ask(struct client *client, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	char *found = ask(client, format, args);
+	va_end(args);
+	return found;
+}
+
+void client_expect(struct client *client, const char *expected, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	char *found = ask(client, format, args);
+	va_end(args);
+	cr_assert_str_eq(found, expected, "expected %s, found %s\n%s", expected, found, format);
+	free(found);
+}
+
+void client_expect_refused(struct client *client, const char *sqlstate, const char *format, ...)
+{
+	char expected[32];
+	va_list args;
+	va_start(args, format);
+	char *found = ask(client, format, args);
+	va_end(args);
+	snprintf(expected, sizeof expected, "%s: ", sqlstate);
+	cr_assert_eq(strncmp(found, expected, strlen(expected)), 0, "expected %s, found %s\n%s", expected, found, format);
+	free(found);
+}

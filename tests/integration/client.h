@@ -1,0 +1,31 @@
+/*
+ * A SQL client beside the lanes, as a person in psql or a gateway would be: it logs in as `leat`, who owns nothing, acts as a role, and may
+ * say by its claims whose it is. What the database refuses is an answer like any other, so that answers can be compared. One thread.
+ */
+#ifndef LEAT_TESTS_CLIENT_H
+#define LEAT_TESTS_CLIENT_H
+
+#include "harness.h"
+
+struct client {
+	void *connection; /* PGconn */
+};
+
+/* `role` NULL: as who logged in. */
+void client_open(struct client *client, const struct rig *rig, const char *role);
+void client_close(struct client *client);
+/* Sets for the session what a user's tenant is told from; "" for none. */
+void client_set(struct client *client, const char *claims, const char *leat_tenant_id);
+
+/*
+ * Runs the statement, or several as one transaction. The first column of the first row of the last, "" when there is none, or all that the
+ * database says of an error: "SQLSTATE: message, detail, hint, context". The caller's to free().
+ */
+char *client_ask(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* That must be `expected`; must be a refusal with that SQLSTATE. */
+void client_expect(struct client *client, const char *expected, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void client_expect_refused(struct client *client, const char *sqlstate, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#define CLAIMS_A "{\"sub\":\"ann\",\"tenant_id\":\"" RIG_TENANT_A "\"}"
+
+#endif

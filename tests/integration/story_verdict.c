@@ -53,11 +53,10 @@ static void read_skipped(const struct told *told, struct verdict *verdict, const
 
 static void read_all_skipped(struct leat_pg *pg, const struct story *story, struct verdict *verdicts)
 {
-	static const char sql[] =
-		"select a.position, skipped.entity, field from leat.activity a"
-		" cross join lateral jsonb_each(case a.verb when 'bulk' then a.detail -> 'skipped_fields'"
-		"  else jsonb_build_object(a.target_id::text, a.detail -> 'skipped_fields') end) skipped (entity, fields)"
-		" cross join lateral jsonb_array_elements_text(skipped.fields) field where a.detail ? 'skipped_fields'";
+	static const char sql[] = "select a.position, skipped.entity, field from leat.activity a"
+							  " cross join lateral jsonb_each(case a.verb when 'bulk' then a.detail -> 'skipped_fields'"
+							  "  else jsonb_build_object(a.target_id::text, a.detail -> 'skipped_fields') end) skipped (entity, fields)"
+							  " cross join lateral jsonb_array_elements_text(skipped.fields) field where a.detail ? 'skipped_fields'";
 	LEAT_PG_RESULT_SCOPED *result = NULL;
 	struct leat_error err;
 	cr_assert_eq(leat_pg_run_sql(pg, sql, &result, &err), LEAT_OK, "%s", err.text);
@@ -145,8 +144,8 @@ static void skip_locked(const struct leat_fold *fold, const struct told *told, s
 	const struct leat_fold_intent *intent = &told->fold;
 	for (size_t t = 0; t < intent->target_count && told->respects_locks; t++)
 		for (size_t i = 0; i < intent->parts[LEAT_FOLD_CONTENT].count; i++)
-			verdict->skipped[t][i] = is_locked(
-				leat_fold_get(fold, &intent->tenant, &intent->targets[t]), intent->parts[LEAT_FOLD_CONTENT].writes[i].name);
+			verdict->skipped[t][i] =
+				is_locked(leat_fold_get(fold, &intent->tenant, &intent->targets[t]), intent->parts[LEAT_FOLD_CONTENT].writes[i].name);
 }
 
 /* Target by target, since each may skip other fields. `verdict` must be empty. */

@@ -223,7 +223,7 @@ Test(bulk, refuses_other_shapes)
 	cr_expect(out.intent.target_count == 0);
 }
 
-/* ---- unset and delete ---- */
+/* ---- unset, lock, unlock and delete ---- */
 
 Test(unset, takes_field_names)
 {
@@ -243,6 +243,34 @@ Test(unset, refuses_other_shapes)
 		{"{" ID ",\"content\":[\"a\"],\"key\":\"k\"}", "no field \"key\""},
 	};
 	EXPECT_REFUSALS(SUBJECT("unset"), refusals);
+}
+
+Test(lock, takes_field_names)
+{
+	static const char *const subjects[] = {SUBJECT("lock"), SUBJECT("unlock")};
+	for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+		expect_accepted(subjects[i], "{" ID ",\"fields\":[\"a\"]}");
+		expect_accepted(subjects[i], "{\"fields\":[\"b\",\"é\",\"b\"]," ID "}");
+	}
+}
+
+Test(lock, refuses_other_shapes)
+{
+	static const struct refusal refusals[] = {
+		{"{" ID "}", "needs fields"},
+		{"{" ID ",\"fields\":[]}", "needs at least one field name in fields"},
+		{"{\"fields\":[\"a\"]}", "needs entity_id"},
+		{"{" ID ",\"fields\":\"a\"}", "fields: expected an array of field names, found the text \"a\""},
+		{"{" ID ",\"fields\":null}", "fields: expected an array of field names, found null"},
+		{"{" ID ",\"fields\":{\"a\":true}}", "fields: expected an array of field names, found an object"},
+		{"{" ID ",\"fields\":[\"a\",1]}", "fields[1]: expected a field name, found the number 1"},
+		{"{" ID ",\"fields\":[null]}", "fields[0]: expected a field name, found null"},
+		{"{" ID ",\"fields\":[\"\"]}", "fields: a field name is empty"},
+		{"{" ID ",\"field\":[\"a\"]}", "no field \"field\"; did you mean \"fields\"?"},
+		{"{" ID ",\"fields\":[\"a\"],\"content\":{}}", "no field \"content\"; it has entity_id, fields"},
+	};
+	EXPECT_REFUSALS(SUBJECT("lock"), refusals);
+	EXPECT_REFUSALS(SUBJECT("unlock"), refusals);
 }
 
 Test(delete, takes_an_id_and_nothing_else)

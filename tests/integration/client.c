@@ -16,13 +16,18 @@ static void ignore_notice(void *argument, const char *message)
 	(void)message;
 }
 
-void client_open(struct client *client, const struct rig *rig, const char *role)
+void client_open_login(struct client *client, const struct rig *rig, const char *login)
 {
 	char url[300];
-	snprintf(url, sizeof url, "postgresql://leat@%s", strchr(rig->database_url, '@') + 1);
+	snprintf(url, sizeof url, "postgresql://%s@%s", login, strchr(rig->database_url, '@') + 1);
 	client->connection = PQconnectdb(url);
 	cr_assert_eq(PQstatus(client->connection), CONNECTION_OK, "%s", PQerrorMessage(client->connection));
 	PQsetNoticeProcessor(client->connection, ignore_notice, NULL);
+}
+
+void client_open(struct client *client, const struct rig *rig, const char *role)
+{
+	client_open_login(client, rig, "leat");
 	if (role != NULL)
 		client_expect(client, "", "set role %s", role);
 }

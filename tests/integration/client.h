@@ -11,8 +11,9 @@ struct client {
 	void *connection; /* PGconn */
 };
 
-/* `role` NULL: as who logged in. */
+/* Logs in as `leat`, or as somebody else; `role` NULL: acts as who logged in. */
 void client_open(struct client *client, const struct rig *rig, const char *role);
+void client_open_login(struct client *client, const struct rig *rig, const char *login);
 void client_close(struct client *client);
 /* Sets for the session what a user's tenant is told from; "" for none. */
 void client_set(struct client *client, const char *claims, const char *leat_tenant_id);

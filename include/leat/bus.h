@@ -120,28 +120,17 @@ struct leat_outgoing {
  */
 enum leat_kind leat_bus_store(struct leat_bus *bus, struct leat_outgoing *messages, size_t count) __attribute__((warn_unused_result));
 
-/* A stream that we alone write to. Set the name; the rest is filled in, and kept from call to call. */
-struct leat_chain {
-	const char *stream;
-	enum {
-		LEAT_CHAIN_UNKNOWN, /* at first, and after a call that did not go as it should: look */
-		LEAT_CHAIN_LOOKED,
-		LEAT_CHAIN_SURE, /* nothing of ours can be in the stream that we do not know of */
-	} state;
-	uint64_t last_seq;     /* of the stream's last message */
-	struct leat_error err; /* why it is UNKNOWN, if we looked */
+/* A stream that we alone write to. */
+struct leat_sole {
+	uint64_t last_seq; /* of its last message; 0: not known, at first and whenever it may not be ours alone */
+	int64_t until_ms;  /* leat_clock_ms() until which we may write */
 };
 
-/* Where it is UNKNOWN, asks for the stream's last message. Then make sure that it is still you who writes, and only then store. */
-void leat_chain_look(struct leat_chain *chain, struct leat_bus *bus);
-
 /*
- * leat_bus_store for messages of one stream whose order matters: each needs an `id` and is stored right behind the one before it in the
- * call, or refused with TEMPORARY, to be sent again in a later call together with what follows. The first one of a call comes behind what
- * was the last message when we looked, or of the call before: what others have written since refuses all of it. So there is progress
- * whenever nobody else writes between the look and the call. A chain that was SURE and no longer is: look and try again at once.
+ * leat_bus_store for such a stream, at two thirds of the cost: as long as all goes well, only the last message is confirmed. Each needs an
+ * `id`. What somebody else writes to the stream only costs time. Past until_ms it sends nothing: TEMPORARY.
  */
-enum leat_kind leat_bus_store_chain(struct leat_bus *bus, struct leat_chain *chain, struct leat_outgoing *messages, size_t count)
+enum leat_kind leat_bus_store_sole(struct leat_bus *bus, struct leat_sole *sole, struct leat_outgoing *messages, size_t count)
 	__attribute__((warn_unused_result));
 
 /* ---- plain subscriptions: replies, listening in ---- */

@@ -11,14 +11,14 @@
 /*
  * Publishes the rows (seq, id, subject, headers, body, short_body; from leat_pg_fetch), which are in the order of seq. Replies
  * (`leat.reply.…`) go out as plain messages, everything else must be stored by a stream, with the row's id as Nats-Msg-Id; events
- * (`leat.event.…`) as a chain, so that they are stored in order whatever fails. A message over the server's limit loses its body:
- * short_body takes its place, or a header Leat-Body-Omitted says how long it was; where the headers are too many, only those of Leat's
- * own stay.
+ * (`leat.event.…`) in the order of each subject: none is sent before the one before it is stored. A message over the server's limit loses
+ * its body: short_body takes its place, or a header Leat-Body-Omitted says how long it was; where the headers are too many, only those of
+ * Leat's own stay.
  *
  * Appends the seq of each row that is out to `sent`, of each that can never be to `refused`; a reply that can never be is logged and counts
  * as sent. OK when that is all of them; otherwise TEMPORARY with the first reason.
  */
-enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_chain *events, struct leat_pg_result *rows, struct leat_pg_array *sent,
+enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_sole *events, struct leat_pg_result *rows, struct leat_pg_array *sent,
 	struct leat_pg_array *refused, struct leat_error *err) __attribute__((warn_unused_result));
 
 #endif

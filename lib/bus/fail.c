@@ -61,8 +61,6 @@ static const struct {
 	{JSMaximumConsumersLimitErr, LEAT_TEMPORARY, LEAT_CODE_INTERNAL},
 	{JSMaximumStreamsLimitErr, LEAT_TEMPORARY, LEAT_CODE_INTERNAL},
 	{JSClusterNoPeersErr, LEAT_TEMPORARY, LEAT_CODE_INTERNAL},
-	{JSStreamWrongLastMsgIDErr, LEAT_TEMPORARY, LEAT_CODE_CONFLICT},
-	{JSStreamWrongLastSequenceErr, LEAT_TEMPORARY, LEAT_CODE_CONFLICT},
 	{JSStreamMaxStreamBytesExceededErr, LEAT_TEMPORARY, LEAT_CODE_INTERNAL},
 };
 

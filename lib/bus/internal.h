@@ -117,14 +117,9 @@ bool bus_delivery_read(struct leat_msg *msg);
 
 /* ---- publish.c ---- */
 
-struct bus_header {
-	const char *name;
-	const char *value;
-};
-
-/* Checks and publishes; of the message only what goes in is read. `reply` may be NULL, `expected` too: one header more. */
-enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, const struct bus_header *expected,
-	struct leat_error *err) __attribute__((warn_unused_result));
+/* Checks and publishes; of the message only what goes in is read. `reply` may be NULL. */
+enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct leat_error *err)
+	__attribute__((warn_unused_result));
 
 /* ---- store.c: a call sends messages whose answers come to a subject with its number and theirs ---- */
 
@@ -139,8 +134,6 @@ void bus_store_reply(const struct leat_bus *bus, size_t index, char out[BUS_REPL
 void bus_store_await(const struct leat_bus *bus, struct leat_outgoing *message);
 /* Flushes, and fills in the answers until `missing` are there, the time is up or the connection is lost. */
 void bus_store_collect(struct leat_bus *bus, struct leat_outgoing *messages, size_t count, size_t missing);
-/* What comes out of all of them without a connection. */
-void bus_store_disconnected(const struct leat_bus *bus, struct leat_outgoing *messages, size_t count);
 
 /* ---- mailbox.c: a subscription and what has arrived on it ---- */
 

@@ -71,27 +71,24 @@ static enum leat_kind check_size(const struct bus_link *link, size_t bytes, stru
 		err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "message has %zu bytes with its headers, nats-server takes %zu", bytes, limit);
 }
 
-static natsStatus fill(natsMsg *message, const struct leat_outgoing *from, const struct bus_header *expected, size_t *headers_bytes)
+static natsStatus fill(natsMsg *message, const struct leat_outgoing *from, size_t *headers_bytes)
 {
 	natsStatus s = NATS_OK;
 	if (from->headers != NULL && *from->headers != '\0')
 		s = add_headers(message, from->headers, headers_bytes);
 	if (s == NATS_OK && from->id != NULL)
 		s = add_header(message, "Nats-Msg-Id", from->id, headers_bytes);
-	if (s == NATS_OK && expected != NULL)
-		s = add_header(message, expected->name, expected->value, headers_bytes);
 	return s;
 }
 
-enum leat_kind bus_publish(
-	struct bus_link *link, const struct leat_outgoing *from, const char *reply, const struct bus_header *expected, struct leat_error *err)
+enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct leat_error *err)
 {
 	if (!bus_subject_valid(from->subject, false))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a subject that one can publish to", from->subject);
 	if (check_size(link, from->data_bytes, err) != LEAT_OK)
 		return err->kind;
 	natsStatus s;
-	if (reply == NULL && from->id == NULL && expected == NULL && (from->headers == NULL || *from->headers == '\0')) {
+	if (reply == NULL && from->id == NULL && (from->headers == NULL || *from->headers == '\0')) {
 		s = natsConnection_Publish(link->nats, from->subject, from->data, (int)from->data_bytes);
 		return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", from->subject);
 	}
@@ -99,7 +96,7 @@ enum leat_kind bus_publish(
 	size_t headers_bytes = 0;
 	s = natsMsg_Create(&message, from->subject, reply, from->data, (int)from->data_bytes);
 	if (s == NATS_OK)
-		s = fill(message, from, expected, &headers_bytes);
+		s = fill(message, from, &headers_bytes);
 	if (s == NATS_OK && check_size(link, headers_bytes + from->data_bytes, err) != LEAT_OK)
 		return err->kind;
 	if (s == NATS_OK)
@@ -111,5 +108,5 @@ enum leat_kind leat_bus_publish(
 	struct leat_bus *bus, const char *subject, const char *headers, const void *data, size_t data_bytes, struct leat_error *err)
 {
 	const struct leat_outgoing message = {.subject = subject, .headers = headers, .data = data, .data_bytes = data_bytes};
-	return bus_publish(&bus->prompt, &message, NULL, NULL, err);
+	return bus_publish(&bus->prompt, &message, NULL, err);
 }

@@ -59,7 +59,7 @@ static size_t send_all(struct leat_bus *bus, struct leat_outgoing *messages, siz
 		struct leat_outgoing *message = &messages[i];
 		char reply[BUS_REPLY_BYTES];
 		bus_store_reply(bus, i, reply);
-		message->kind = bus_publish(&bus->bulk, message, reply, NULL, &message->err);
+		message->kind = bus_publish(&bus->bulk, message, reply, &message->err);
 		if (message->kind != LEAT_OK)
 			continue;
 		bus_store_await(bus, message);
@@ -122,7 +122,7 @@ void bus_store_collect(struct leat_bus *bus, struct leat_outgoing *messages, siz
 	}
 }
 
-void bus_store_disconnected(const struct leat_bus *bus, struct leat_outgoing *messages, size_t count)
+static void fail_disconnected(const struct leat_bus *bus, struct leat_outgoing *messages, size_t count)
 {
 	natsStatus s = natsConnection_IsClosed(bus->bulk.nats) ? NATS_CONNECTION_CLOSED : NATS_CONNECTION_DISCONNECTED;
 	for (size_t i = 0; i < count; i++)
@@ -135,7 +135,7 @@ enum leat_kind leat_bus_store(struct leat_bus *bus, struct leat_outgoing *messag
 	if (bus_link_connected(&bus->bulk))
 		bus_store_collect(bus, messages, count, send_all(bus, messages, count));
 	else
-		bus_store_disconnected(bus, messages, count);
+		fail_disconnected(bus, messages, count);
 	for (size_t i = 0; i < count; i++)
 		worst = messages[i].kind > worst ? messages[i].kind : worst;
 	return worst;

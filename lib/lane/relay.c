@@ -5,7 +5,6 @@
  * The happy path: a NOTIFY wakes it, it reads the oldest rows, publishes them in order, waits until the streams have them and deletes
  * them, until there are none. There is no cursor that late commits could fall behind: the table is the to-do list. Killed in between,
  * rows are published again with the same Nats-Msg-Id. A row that can never be published is logged, and tried again every minute.
- * One that lost the lock while it hung writes nothing any more: lib/bus/chain.c.
  */
 #include "relay.h"
 
@@ -20,8 +19,6 @@ static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_e
 {
 	LEAT_PG_RESULT_SCOPED *rows = NULL;
 	*more = false;
-	leat_chain_look(&relay->events, relay->link.bus); /* fetching shows then that the lock is still held */
-	bool sure = relay->events.state == LEAT_CHAIN_SURE;
 	if (relay_fetch(relay, &rows, err) != LEAT_OK)
 		return err->kind;
 	if (leat_pg_rows(rows) == 0)
@@ -40,11 +37,10 @@ static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_e
 	leat_pg_array_free(&refused);
 	if (kind != LEAT_OK)
 		return kind;
-	if (published != LEAT_OK && !*more && !(sure && relay->events.state == LEAT_CHAIN_UNKNOWN)) {
+	if (published != LEAT_OK && !*more) {
 		*err = publishing;
 		return published;
 	}
-	*more = true;
 	return relay_raise_floor(relay, err);
 }
 
@@ -109,7 +105,7 @@ static bool stand_by(struct relay *relay)
 
 void lane_relay_run(struct leat_lane *lane)
 {
-	struct relay relay = {.params = lane->process->params, .events = {.stream = "LEAT_EVENTS"}};
+	struct relay relay = {.params = lane->process->params};
 	lane_link_init(&relay.link, lane);
 	while (!leat_lane_stopping(lane)) {
 		if (!lane_link_open_bus(&relay.link) || !relay_open_pg(&relay))

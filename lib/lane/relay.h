@@ -17,7 +17,7 @@ struct relay_floor {
 struct relay {
 	struct lane_link link;
 	const struct leat_params *params;
-	struct leat_chain events;
+	struct leat_sole events;
 	bool held; /* the lock */
 	struct relay_floor floor;
 	bool large; /* the table may be */

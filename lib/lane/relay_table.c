@@ -5,6 +5,9 @@
 
 enum { RAISE_ROWS = 1000, RAISE_MS = 20 };
 
+/* The answer to a fetch shows that the lock was held when it was asked for; so much later, another may hold it. */
+enum { HOLD_MS = 60000 };
+
 /* What an empty table may keep: under load, where it is empty for moments, and in peace. */
 #define KEEP_BUSY_BYTES (INT64_C(16) << 20)
 #define KEEP_IDLE_BYTES (INT64_C(1) << 20)
@@ -46,7 +49,7 @@ enum leat_kind relay_take_lock(struct relay *relay, struct leat_error *err)
 	if (!relay->held)
 		return LEAT_OK;
 	relay_forget_floor(relay);
-	relay->events.state = LEAT_CHAIN_UNKNOWN;
+	relay->events.last_seq = 0;
 	relay->large = true;
 	return leat_pg_run_sql(relay->link.pg, "listen leat_outbox", NULL, err);
 }
@@ -57,6 +60,7 @@ enum leat_kind relay_fetch(struct relay *relay, struct leat_pg_result **rows, st
 	leat_pg_bind_int8(&params, relay->floor.seq);
 	leat_pg_bind_int8(&params, relay->params->relay_batch);
 	leat_pg_bind_int8(&params, relay->params->batch_bytes);
+	relay->events.until_ms = leat_clock_ms() + HOLD_MS;
 	if (leat_pg_fetch(relay->link.pg, "fetch", &params, rows, err) != LEAT_OK)
 		return err->kind;
 	size_t count = leat_pg_rows(*rows);

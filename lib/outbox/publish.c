@@ -1,10 +1,14 @@
 /*
  * Rows of the outbox to messages on the wire. A row is published, refused for good, or left for the next time; nothing else can happen to
  * it.
+ *
+ * Events go out in rounds, of each subject one at a time: no other is sent before that one is stored. So whatever fails, on whichever
+ * connection it travels, nothing overtakes; and under load, where a batch of intents is one event an entity, rounds are large.
  */
 #include "leat/outbox.h"
 
 #include "leat/log.h"
+#include "rounds.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,43 +108,73 @@ static void send_replies(struct leat_bus *bus, struct leat_outgoing *replies, si
 	}
 }
 
-/* All rows, those of one way together. */
+/* All messages: events by round, then what else is to be stored, then replies. */
 struct post {
 	size_t count;
+	size_t *rows;  /* each message's */
+	size_t *round; /* of each event */
 	struct letter *letters;
-	struct leat_outgoing *messages;
-	int64_t *seqs;
 	char (*ids)[LEAT_UUID_TEXT_BYTES];
+	struct leat_outgoing *messages;
 	size_t start[WAYS + 1];
 };
 
+static void arrange_events(struct post *post, struct leat_pg_result *rows)
+{
+	size_t count = post->start[EVENT + 1];
+	const char **subjects = leat_alloc(count * sizeof *subjects);
+	size_t *came = leat_alloc(count * sizeof *came);
+	size_t *round_of = leat_alloc(count * sizeof *round_of);
+	size_t *order = leat_alloc(count * sizeof *order);
+	for (size_t i = 0; i < count; i++) {
+		came[i] = post->rows[i];
+		subjects[i] = leat_pg_text(rows, came[i], SUBJECT);
+	}
+	outbox_rounds(subjects, count, round_of, order);
+	for (size_t i = 0; i < count; i++) {
+		post->rows[i] = came[order[i]];
+		post->round[i] = round_of[order[i]];
+	}
+	free(subjects);
+	free(came);
+	free(round_of);
+	free(order);
+}
+
+static void arrange(struct post *post, struct leat_pg_result *rows)
+{
+	size_t at = 0;
+	for (enum way way = EVENT; way < WAYS; way++) {
+		post->start[way] = at;
+		for (size_t row = 0; row < post->count; row++) {
+			if (way_of(leat_pg_text(rows, row, SUBJECT)) == way)
+				post->rows[at++] = row;
+		}
+	}
+	post->start[WAYS] = at;
+	if (post->start[EVENT + 1] > 0)
+		arrange_events(post, rows);
+}
+
 static void post_init(struct post *post, struct leat_pg_result *rows, size_t limit)
 {
-	size_t next[WAYS];
 	*post = (struct post){.count = leat_pg_rows(rows)};
+	post->rows = leat_alloc(post->count * sizeof *post->rows);
+	post->round = leat_alloc(post->count * sizeof *post->round);
 	post->letters = leat_alloc(post->count * sizeof *post->letters);
-	post->messages = leat_alloc(post->count * sizeof *post->messages);
-	post->seqs = leat_alloc(post->count * sizeof *post->seqs);
 	post->ids = leat_alloc(post->count * sizeof *post->ids);
-	for (size_t i = 0; i < post->count; i++)
-		post->start[way_of(leat_pg_text(rows, i, SUBJECT)) + 1]++;
-	for (size_t way = 0; way < WAYS; way++) {
-		post->start[way + 1] += post->start[way];
-		next[way] = post->start[way];
-	}
+	post->messages = leat_alloc(post->count * sizeof *post->messages);
+	arrange(post, rows);
 	for (size_t i = 0; i < post->count; i++) {
-		const char *subject = leat_pg_text(rows, i, SUBJECT);
-		size_t at = next[way_of(subject)]++;
-		struct letter *letter = &post->letters[at];
-		write_letter(letter, rows, i, limit);
-		leat_pg_uuid(rows, i, ID, post->ids[at]);
-		post->seqs[at] = leat_pg_int8(rows, i, SEQ);
-		post->messages[at] = (struct leat_outgoing){
-			.subject = subject,
+		struct letter *letter = &post->letters[i];
+		write_letter(letter, rows, post->rows[i], limit);
+		leat_pg_uuid(rows, post->rows[i], ID, post->ids[i]);
+		post->messages[i] = (struct leat_outgoing){
+			.subject = leat_pg_text(rows, post->rows[i], SUBJECT),
 			.headers = leat_buf_text(&letter->headers),
 			.data = letter->body,
 			.data_bytes = letter->body_bytes,
-			.id = post->ids[at],
+			.id = post->ids[i],
 		};
 	}
 }
@@ -149,30 +183,44 @@ static void post_fini(struct post *post)
 {
 	for (size_t i = 0; i < post->count; i++)
 		leat_buf_free(&post->letters[i].headers);
+	free(post->rows);
+	free(post->round);
 	free(post->letters);
-	free(post->messages);
-	free(post->seqs);
 	free(post->ids);
+	free(post->messages);
 }
 
-enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_chain *events, struct leat_pg_result *rows, struct leat_pg_array *sent,
+/* Round by round, up to one in which something fails. */
+static void store_events(struct leat_bus *bus, struct leat_sole *sole, struct post *post)
+{
+	size_t count = post->start[EVENT + 1];
+	enum leat_kind worst = LEAT_OK;
+	for (size_t from = 0, to; from < count; from = to) {
+		for (to = from + 1; to < count && post->round[to] == post->round[from];)
+			to++;
+		if (worst == LEAT_OK) {
+			worst = leat_bus_store_sole(bus, sole, post->messages + from, to - from);
+			continue;
+		}
+		for (size_t i = from; i < to; i++)
+			post->messages[i].kind =
+				leat_fail(&post->messages[i].err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "an event before it is not out yet");
+	}
+}
+
+enum leat_kind leat_outbox_publish(struct leat_bus *bus, struct leat_sole *events, struct leat_pg_result *rows, struct leat_pg_array *sent,
 	struct leat_pg_array *refused, struct leat_error *err)
 {
 	struct post post;
-	enum leat_kind worst = LEAT_OK;
-	post_init(&post, rows, leat_bus_max_payload(bus));
-	size_t replies = post.count - post.start[REPLY];
-	send_replies(bus, post.messages + post.start[REPLY], replies);
-	if (post.start[STORED] > 0)
-		worst = leat_bus_store_chain(bus, events, post.messages, post.start[STORED]);
-	if (post.start[REPLY] > post.start[STORED] &&
-		leat_bus_store(bus, post.messages + post.start[STORED], post.start[REPLY] - post.start[STORED]) != LEAT_OK)
-		worst = LEAT_TEMPORARY;
-	if (worst != LEAT_OK)
-		leat_log(LEAT_LOG_DEBUG, "relay", "not all of %zu outbox rows are out", post.start[REPLY]);
 	bool waiting = false;
+	post_init(&post, rows, leat_bus_max_payload(bus));
+	size_t stored = post.start[REPLY] - post.start[STORED];
+	send_replies(bus, post.messages + post.start[REPLY], post.count - post.start[REPLY]);
+	store_events(bus, events, &post);
+	if (stored > 0 && leat_bus_store(bus, post.messages + post.start[STORED], stored) != LEAT_OK)
+		leat_log(LEAT_LOG_DEBUG, "relay", "not all of %zu outbox rows are out", stored);
 	for (size_t i = 0; i < post.count; i++)
-		note(bus, &post.messages[i], post.seqs[i], sent, refused, &waiting, err);
+		note(bus, &post.messages[i], leat_pg_int8(rows, post.rows[i], SEQ), sent, refused, &waiting, err);
 	post_fini(&post);
 	return waiting ? LEAT_TEMPORARY : LEAT_OK;
 }

@@ -30,7 +30,7 @@ static enum leat_kind publish_row(const char *subject, struct leat_pg_array *sen
 	snprintf(sql, sizeof sql, "select 1, gen_random_uuid(), '%s', ''::bytea, 'body'::bytea, null::bytea", subject);
 	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	cr_assert_eq(leat_pg_run_sql(pg, sql, &rows, &err), LEAT_OK, "%s", err.text);
-	struct leat_chain events = {.stream = "LEAT_EVENTS"};
+	struct leat_sole events = {.until_ms = INT64_MAX};
 	leat_pg_array_start(sent, LEAT_PG_INT8);
 	leat_pg_array_start(refused, LEAT_PG_INT8);
 	enum leat_kind kind = leat_outbox_publish(rig_bus(&rig), &events, rows, sent, refused, &err);

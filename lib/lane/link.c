@@ -53,6 +53,14 @@ bool lane_link_open_bus(struct lane_link *link)
 	return true;
 }
 
+/* A user's intents are written as authenticated: better told at the start than by each of them. */
+static enum leat_kind try_roles(struct leat_pg *pg, struct leat_error *err)
+{
+	if (leat_pg_run_sql(pg, "set role authenticated; set role service_role", NULL, err) == LEAT_OK)
+		return LEAT_OK;
+	return leat_fail_while(err, "acting as authenticated (GRANT authenticated, service_role TO the login)");
+}
+
 bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count)
 {
 	if (link->pg != NULL)
@@ -60,7 +68,9 @@ bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *s
 	char who[64];
 	snprintf(who, sizeof who, "leat %s", link->lane->type->name);
 	struct leat_error err;
-	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, "service_role", statements, count, &err) != LEAT_OK) {
+	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, "service_role", statements, count, &err) != LEAT_OK ||
+		try_roles(link->pg, &err) != LEAT_OK) {
+		lane_link_close_pg(link);
 		lane_link_wait(link, "waiting for Postgres", err.text);
 		return false;
 	}

@@ -77,5 +77,6 @@ begin
 end
 $$;
 
--- jsonb objects merged in the order in which they come, right side wins.
-create or replace aggregate leat.merged(jsonb) (sfunc = jsonb_concat, stype = jsonb, initcond = '{}');
+-- jsonb objects merged in the order in which they come, right side wins; null when there is none. (Without an initial value a single one,
+-- which is the usual, is not even copied.)
+create or replace aggregate leat.merged(jsonb) (sfunc = jsonb_concat, stype = jsonb);

@@ -39,9 +39,13 @@ begin
 			bool_and(intent.by_user) as by_user, bool_or(intent.respects) as respects, min(intent.position) as first, max(intent.position) as last,
 			min(intent.position) filter (where intent.named is not null) as created,
 			jsonb_agg(intent.position) filter (where intent.named is not null) as upserts,
-			leat.merged(intent.named) as named, leat.merged(intent.content) as content, leat.merged(intent.metadata) as metadata,
-			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.content) field)) as content_positions,
-			leat.merged((select jsonb_object_agg(field, intent.position) from jsonb_object_keys(intent.metadata) field)) as metadata_positions
+			leat.merged(intent.named) as named, coalesce(leat.merged(intent.content), '{}') as content, coalesce(leat.merged(intent.metadata), '{}') as metadata,
+			coalesce(leat.merged(case when intent.content is not null then
+				(select jsonb_object_agg(keys.field, intent.position) from (select jsonb_object_keys(intent.content) as field) keys) end), '{}')
+				as content_positions,
+			coalesce(leat.merged(case when intent.metadata is not null then
+				(select jsonb_object_agg(keys.field, intent.position) from (select jsonb_object_keys(intent.metadata) as field) keys) end), '{}')
+				as metadata_positions
 		from (
 			select raw.tenant, raw.entity, raw.position, raw.plain, raw.by_user, raw.body -> 'respect_locks' = 'true' as respects,
 				case when raw.plain then raw.body -> 'content' end as content, case when raw.plain then raw.body -> 'metadata' end as metadata,

@@ -70,6 +70,9 @@ begin
 		intent (position, leat_id, tenant, actor, role, verb, entity, status, code, message, detail, at, traceparent)
 	where status is distinct from 'known';
 
+	-- see leat.note_update
+	perform set_config('leat.anonymous', case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
+
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, p_body, v_status);
 	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);

@@ -37,6 +37,7 @@ begin
 	values (p_stream, v_position, p_leat_id, p_tenant, p_actor, p_role, 'entity', 'merge', p_entity, 'applied', p_at, p_traceparent)
 	on conflict (stream, position) do nothing;
 	if found then
+		perform set_config('leat.anonymous', case when p_actor is null and p_traceparent is null then 'on' else '' end, true); -- see leat.note_update
 		if p_role = 'user' then
 			perform set_config('leat.tenant_id', p_tenant::text, true), set_config('role', 'authenticated', true);
 		end if;

@@ -13,21 +13,6 @@ $$;
 create or replace trigger touch before update on leat.entities
 for each row when (new.updated_at is not distinct from old.updated_at) execute function leat.touch_entity();
 
--- Names of the fields that are not as they were, as a JSON array.
-create or replace function leat.changed_fields(p_old jsonb, p_new jsonb) returns jsonb
-language plpgsql immutable parallel safe set search_path = pg_catalog
-as $$
-begin
-	if p_old = p_new then
-		return '[]';
-	end if;
-	return (
-		select coalesce(jsonb_agg(coalesce(n.field, o.field)), '[]')
-		from jsonb_each(p_new) n (field, value) full join jsonb_each(p_old) o (field, value) on o.field = n.field
-		where n.value is distinct from o.value);
-end
-$$;
-
 -- The position of a write that came late, below what was applied to the row before: the newest that the row did not know. Null: direct SQL,
 -- whose fields take positions that the row has already, its last or its upsert's.
 create or replace function leat.late_position(p_old leat.entities, p_new leat.entities) returns bigint
@@ -49,120 +34,90 @@ begin
 end
 $$;
 
--- What an event says of its entity, as JSON text: which fields are not as they were.
-create or replace function leat.event_data(p_tenant uuid, p_entity uuid, p_position bigint, p_old leat.entity_image, p_new leat.entity_image)
-returns text language plpgsql immutable parallel safe set search_path = pg_catalog
-as $$
-begin
-	return jsonb_build_object('tenant_id', p_tenant, 'entity_id', p_entity, 'entity_type', coalesce(p_new.entity_type, p_old.entity_type),
-		'position', p_position, 'changed', jsonb_build_object(
-			'content', leat.changed_fields(coalesce(p_old.content, '{}'), coalesce(p_new.content, '{}')),
-			'metadata', leat.changed_fields(coalesce(p_old.metadata, '{}'), coalesce(p_new.metadata, '{}')),
-			'entity_type', p_old.entity_type is distinct from p_new.entity_type,
-			'key', p_old.key is distinct from p_new.key,
-			'locked_fields', coalesce(p_old.locked_fields, '{}') <> coalesce(p_new.locked_fields, '{}')));
-end
-$$;
-
-do $$
-begin
-	-- What became of one row. position: of the intent that wrote it, null for direct SQL; stands_at: the row's own.
-	create type leat.entity_change as (tenant_id uuid, entity_id uuid, operation text, position bigint, stands_at bigint, old leat.entity_image,
-		new leat.entity_image);
-exception when duplicate_object then null;
-end
-$$;
-
--- The audit rows and the events of a statement. Who wrote, and the trace that it belongs to, the ledger knows, which has the intent already;
--- of direct SQL, the gateway's claims tell who. Direct SQL can write any position into a row: the ledger is believed only where it has an
--- intent of that tenant to that entity (or a bulk) there, and not at all where there are claims, which no lane has.
-create or replace function leat.note_changes(p_changes leat.entity_change[]) returns void
-language plpgsql set search_path = pg_catalog set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
-as $$
+-- The audit row and the event of each row that changed. A change that nobody can see (a position that moved) is neither.
+--
+-- Who wrote, and the trace that it belongs to, the ledger knows, which has the intent already; a lane whose messages name neither says so
+-- (leat.anonymous), which saves the look. Of direct SQL, the gateway's claims tell who; it can write any position into a row, so the ledger
+-- is believed only where it has an intent of that tenant to that entity (or a bulk) there, and not at all where there are claims, which no
+-- lane has. An event's body is the data of a CloudEvent; the relay puts the envelope around it.
+--
+-- Statement-level, and one statement for all rows. Each of the four ways to change rows gets a function of its own with the same body: they
+-- differ in where a row's old and new image come from. That of an update is a full join, since a row whose key changed has one side only;
+-- the lanes have hash joins switched off. Keys are read in the select list, which costs half of what a row source does.
+do $do$
+declare
+	v_body constant text := $body$
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-	v_time constant text := to_json(now()) #>> '{}';
+	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 begin
 	with change as materialized (
-		select c.tenant_id, c.entity_id, c.operation, ledger.position, c.stands_at, c.old, c.new,
-			case when v_claims is null then ledger.actor else v_claims ->> 'sub' end as actor, ledger.traceparent, gen_random_uuid() as event_id,
-			(c.old).created_at is not null and (c.old).deleted_at is null as was_there,
-			(c.new).created_at is not null and (c.new).deleted_at is null as is_there
-		from unnest(p_changes) c
+		select coalesce(n.tenant_id, o.tenant_id) as tenant_id, coalesce(n.id, o.id) as entity_id,
+			coalesce(n.entity_type, o.entity_type) as entity_type, coalesce(n.last_position, o.last_position) as stands_at,
+			case when n.last_position > coalesce(o.last_position, 0) then n.last_position
+				when n.id is not null and o.id is not null then leat.late_position(row(o.*)::leat.entities, row(n.*)::leat.entities) end as position,
+			o.id is not null and o.deleted_at is null as was_there, n.id is not null and n.deleted_at is null as is_there,
+			o.content as old_content, n.content as new_content, o.metadata as old_metadata, n.metadata as new_metadata,
+			o.locked_fields as old_locked, n.locked_fields as new_locked,
+			case when o.id is not null then
+				row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image
+			end as old,
+			case when n.id is not null then
+				row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image
+			end as new
+		from %2$s
+		where n.content is distinct from o.content or n.metadata is distinct from o.metadata or n.entity_type is distinct from o.entity_type
+			or n.key is distinct from o.key or n.deleted_at is distinct from o.deleted_at or n.locked_fields is distinct from o.locked_fields
+	), signed as materialized (
+		select c.*, ledger.position as intent, ledger.actor, ledger.traceparent
+		from change c
 		left join lateral (
 			select a.position, a.actor, a.traceparent from leat.activity a
-			where a.stream = 'LEAT_ENTITY' and a.position = c.position and a.tenant_id = c.tenant_id
-				and (a.target_id = c.entity_id or a.target_id is null) and v_claims is null
+			where v_asks and a.stream = 'LEAT_ENTITY' and a.position = c.position and a.tenant_id = c.tenant_id
+				and (a.target_id = c.entity_id or a.target_id is null)
 			offset 0) ledger on true
 	), logged as (
 		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, actor, old, new)
-		select c.tenant_id, c.entity_id, c.operation, c.position, session_user, c.actor, c.old, c.new from change c
+		select c.tenant_id, c.entity_id, '%3$s', case when v_asks then c.intent when v_claims is null then c.position end, session_user,
+			coalesce(c.actor, v_claims ->> 'sub'), c.old, c.new
+		from signed c
 	)
-	insert into leat.outbox (id, subject, headers, body)
-	select c.event_id, 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id,
-		convert_to('Content-Type: application/cloudevents+json' || E'\r\n' || coalesce('traceparent: ' || c.traceparent || E'\r\n', ''), 'UTF8'),
-		convert_to('{"specversion":"1.0","id":"' || c.event_id || '","source":"leat","type":"leat.entity.'
-			|| case when not c.was_there then 'created' when c.is_there then 'updated' else 'deleted' end
-			|| '","subject":"' || c.entity_id || '","time":"' || v_time || '","datacontenttype":"application/json"'
-			|| coalesce(',"traceparent":"' || c.traceparent || '"', '') || ',"data":' || leat.event_data(c.tenant_id, c.entity_id, c.stands_at, c.old, c.new)
-			|| '}', 'UTF8')
-	from change c where c.was_there or c.is_there;
-end
-$$;
-
--- Statement-level. A change that nobody can see (a position that moved) is none.
--- A full join, which no plan can make a nested loop of, whatever the lanes have switched off; a row whose key changed has one side only.
-create or replace function leat.note_entity_changes() returns trigger
-language plpgsql security definer set search_path = pg_catalog
-as $$
-declare
-	v_changes leat.entity_change[];
-begin
-	if tg_op = 'INSERT' then
-		v_changes := array(
-			select row(n.tenant_id, n.id, 'insert', nullif(n.last_position, 0), n.last_position, null,
-				row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image)::leat.entity_change
-			from new_rows n);
-	elsif tg_op = 'UPDATE' then
-		v_changes := array(
-			select row(coalesce(n.tenant_id, o.tenant_id), coalesce(n.id, o.id), 'update',
-				case when n.last_position > o.last_position then n.last_position else leat.late_position(row(o.*)::leat.entities, row(n.*)::leat.entities) end,
-				coalesce(n.last_position, o.last_position),
-				case when o.id is not null then
-					row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image end,
-				case when n.id is not null then
-					row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image end)::leat.entity_change
-			from old_rows o full join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id
-			where n.content is distinct from o.content or n.metadata is distinct from o.metadata or n.entity_type is distinct from o.entity_type
-				or n.key is distinct from o.key or n.deleted_at is distinct from o.deleted_at or n.locked_fields is distinct from o.locked_fields);
-	elsif tg_op = 'TRUNCATE' then
-		v_changes := array(
-			select row(o.tenant_id, o.id, 'delete', null, o.last_position,
-				row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image,
-				null)::leat.entity_change
-			from leat.entities o);
-	else
-		v_changes := array(
-			select row(o.tenant_id, o.id, 'delete', null, o.last_position,
-				row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image,
-				null)::leat.entity_change
-			from old_rows o);
-	end if;
-	if v_changes <> '{}' then
-		perform leat.note_changes(v_changes);
-	end if;
+	insert into leat.outbox (subject, event, headers, body)
+	select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id,
+		case when not c.was_there then 'leat.entity.created' when c.is_there then 'leat.entity.updated' else 'leat.entity.deleted' end,
+		case when c.traceparent is null then '' else leat.header('traceparent', c.traceparent) end,
+		convert_to('{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
+			|| ',"changed":{"content":' || case when c.old_content = c.new_content then '[]' else to_json(array(
+				select field from (select jsonb_object_keys(coalesce(c.old_content || c.new_content, c.new_content, c.old_content)) as field) fields
+				where c.old_content -> field is distinct from c.new_content -> field))::text end
+			|| ',"metadata":' || case when c.old_metadata = c.new_metadata then '[]' else to_json(array(
+				select field from (select jsonb_object_keys(coalesce(c.old_metadata || c.new_metadata, c.new_metadata, c.old_metadata)) as field) fields
+				where c.old_metadata -> field is distinct from c.new_metadata -> field))::text end
+			|| case when coalesce(c.old_locked, '{}') <> coalesce(c.new_locked, '{}')
+				then ',"locked_fields":' || to_json(coalesce(c.new_locked, '{}')) else '' end
+			|| '}}', 'UTF8')
+	from signed c where c.was_there or c.is_there;
 	return null;
 end
-$$;
-
-create or replace trigger note_insert after insert on leat.entities
-referencing new table as new_rows for each statement execute function leat.note_entity_changes();
-create or replace trigger note_update after update on leat.entities
-referencing old table as old_rows new table as new_rows for each statement execute function leat.note_entity_changes();
-create or replace trigger note_delete after delete on leat.entities
-referencing old table as old_rows for each statement execute function leat.note_entity_changes();
-create or replace trigger note_truncate before truncate on leat.entities
-for each statement execute function leat.note_entity_changes();
+$body$;
+	v_way record;
+begin
+	for v_way in
+		select * from (values
+			('insert', 'new_rows n left join leat.entities o on false', 'after', 'referencing new table as new_rows'),
+			('update', 'old_rows o full join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id', 'after',
+				'referencing old table as old_rows new table as new_rows'),
+			('delete', 'old_rows o left join leat.entities n on false', 'after', 'referencing old table as old_rows'),
+			('truncate', 'leat.entities o left join leat.entities n on false', 'before', '')) way (operation, source, at, tables)
+	loop
+		execute format('create or replace function leat.note_%1$s() returns trigger language plpgsql security definer
+			set search_path = pg_catalog set enable_hashjoin = on set enable_seqscan = off as %2$L',
+			v_way.operation, format(v_body, '', v_way.source, replace(v_way.operation, 'truncate', 'delete')));
+		execute format('create or replace trigger note_%1$s %2$s %1$s on leat.entities %3$s for each statement execute function leat.note_%1$s()',
+			v_way.operation, v_way.at, v_way.tables);
+	end loop;
+end
+$do$;
 
 -- Wakes the relay; one notification a transaction, whatever its rows.
 create or replace function leat.wake_relay() returns trigger

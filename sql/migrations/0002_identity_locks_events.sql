@@ -45,6 +45,9 @@ alter table leat.activity add column traceparent text;
 alter table leat.parked add column traceparent text;
 alter table leat.audit_log add column actor text;
 
+-- The type of a CloudEvent, of which body is the data; null: a plain message.
+alter table leat.outbox add column event text collate "C";
+
 -- Tenants are walls. The sub-select makes it one look at the setting a statement, not one a row.
 alter table leat.entities enable row level security;
 create policy tenant on leat.entities to authenticated

@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 /*
- * Publishes the rows (seq, id, subject, headers, body, short_body; from leat_pg_fetch), which are in the order of seq. Replies
+ * Publishes the rows (seq, id, subject, headers, body, short_body, event, created_at; from leat_pg_fetch), which are in the order of seq.
+ * One with an event type goes out as a CloudEvent of which its body, a JSON object, is the data. Replies
  * (`leat.reply.…`) go out as plain messages, everything else must be stored by a stream, with the row's id as Nats-Msg-Id; events
  * (`leat.event.…`) in the order of each subject: none is sent before the one before it is stored. A message over the server's limit loses
  * its body: short_body takes its place, or a header Leat-Body-Omitted says how long it was; where the headers are too many, only those of

@@ -87,6 +87,8 @@ size_t leat_pg_rows(const struct leat_pg_result *result);
 const char *leat_pg_text(const struct leat_pg_result *result, size_t row, int column);
 /* Of a bigint column; 0 for null. */
 int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column);
+/* Of a timestamptz column of leat_pg_fetch that is not null: microseconds since 1970. */
+int64_t leat_pg_time_us(const struct leat_pg_result *result, size_t row, int column);
 /* Of a uuid column that is not null. */
 void leat_pg_uuid(const struct leat_pg_result *result, size_t row, int column, char out[LEAT_UUID_TEXT_BYTES]);
 /* A bytea column; "" and 0 for null. Borrowed from the result. */
@@ -95,8 +97,8 @@ const char *leat_pg_bytes(struct leat_pg_result *result, size_t row, int column,
 /* Runs a prepared statement and waits. `out` may be NULL. */
 enum leat_kind leat_pg_run(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out,
 	struct leat_error *err) __attribute__((warn_unused_result));
-/* The same, with a result in the binary format, which bytea columns are cheaper in. Of other columns only text, bigint and uuid can be
- * read. */
+/* The same, with a result in the binary format, which bytea columns are cheaper in. Of other columns only text, bigint, uuid and
+ * timestamptz can be read. */
 enum leat_kind leat_pg_fetch(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_pg_result **out,
 	struct leat_error *err) __attribute__((warn_unused_result));
 /* Runs SQL text without parameters, any number of statements (one transaction unless they say otherwise); the last result. */

@@ -7,13 +7,14 @@
  */
 #include "leat/outbox.h"
 
+#include "event.h"
 #include "leat/log.h"
 #include "rounds.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEQ, ID, SUBJECT, HEADERS, BODY, SHORT_BODY };
+enum { SEQ, ID, SUBJECT, HEADERS, BODY, SHORT_BODY, EVENT_TYPE, CREATED_AT };
 
 /* Bytes that the protocol adds to the headers: version line, Nats-Msg-Id, end. And the most that JetStream takes, with them. */
 enum { FRAME_BYTES = 128, HEADERS_LIMIT = 65535 };
@@ -21,6 +22,7 @@ enum { FRAME_BYTES = 128, HEADERS_LIMIT = 65535 };
 /* A row being published. */
 struct letter {
 	struct leat_buf headers;
+	struct leat_buf event; /* the body of an event: a CloudEvent around the row's */
 	const char *body;
 	size_t body_bytes;
 };
@@ -38,6 +40,25 @@ static void keep_own_headers(struct leat_buf *out, const char *headers)
 	leat_buf_printf(out, "Leat-Headers-Omitted: %zu\r\n", strlen(headers));
 }
 
+static void write_event(struct letter *out, struct leat_pg_result *rows, size_t row)
+{
+	char id[LEAT_UUID_TEXT_BYTES];
+	leat_pg_uuid(rows, row, ID, id);
+	const struct leat_event event = {
+		.id = id,
+		.type = leat_pg_text(rows, row, EVENT_TYPE),
+		.subject = leat_pg_text(rows, row, SUBJECT),
+		.headers = leat_buf_text(&out->headers),
+		.at_us = leat_pg_time_us(rows, row, CREATED_AT),
+		.data = out->body,
+		.data_bytes = out->body_bytes,
+	};
+	leat_event_write(&out->event, &event);
+	leat_buf_add_text(&out->headers, LEAT_EVENT_HEADERS);
+	out->body = out->event.data;
+	out->body_bytes = out->event.len;
+}
+
 static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t row, size_t limit)
 {
 	size_t headers_bytes;
@@ -47,6 +68,8 @@ static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t
 	if (headers_bytes + 2 * FRAME_BYTES > HEADERS_LIMIT)
 		keep_own_headers(&out->headers, headers);
 	out->body = leat_pg_bytes(rows, row, BODY, &out->body_bytes);
+	if (leat_pg_text(rows, row, EVENT_TYPE) != NULL)
+		write_event(out, rows, row);
 	if (limit == 0 || out->headers.len + FRAME_BYTES + out->body_bytes <= limit)
 		return;
 
@@ -181,8 +204,10 @@ static void post_init(struct post *post, struct leat_pg_result *rows, size_t lim
 
 static void post_fini(struct post *post)
 {
-	for (size_t i = 0; i < post->count; i++)
+	for (size_t i = 0; i < post->count; i++) {
 		leat_buf_free(&post->letters[i].headers);
+		leat_buf_free(&post->letters[i].event);
+	}
 	free(post->rows);
 	free(post->round);
 	free(post->letters);

@@ -4,13 +4,13 @@
  */
 #include "leat/pg.h"
 
+#include "pg.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define UNIX_TO_POSTGRES_US INT64_C(946684800000000) /* 2000-01-01 */
 
 enum { NULLS_AT = 4, LENGTH_AT = 12, ELEMENTS_AT = 20 };
 
@@ -76,7 +76,7 @@ void leat_pg_array_add_uuid(struct leat_pg_array *array, const struct leat_uuid 
 
 void leat_pg_array_add_time(struct leat_pg_array *array, int64_t unix_ns)
 {
-	leat_pg_array_add_int8(array, unix_ns / 1000 - UNIX_TO_POSTGRES_US);
+	leat_pg_array_add_int8(array, unix_ns / 1000 - LEAT_PG_EPOCH_US);
 }
 
 void leat_pg_array_free(struct leat_pg_array *array)

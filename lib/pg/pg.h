@@ -3,6 +3,9 @@
 #define LEAT_LIB_PG_H
 
 #include <libpq-fe.h>
+#include <stdint.h>
+
+#define LEAT_PG_EPOCH_US INT64_C(946684800000000) /* 2000-01-01, from which Postgres counts, since 1970 */
 
 struct leat_pg_result;
 

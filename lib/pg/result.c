@@ -3,6 +3,7 @@
 
 #include "pg.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,12 @@ int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column
 	if (!PQgetisnull(result->pq, (int)row, column))
 		memcpy(&wire, value, sizeof wire);
 	return (int64_t)be64toh(wire);
+}
+
+int64_t leat_pg_time_us(const struct leat_pg_result *result, size_t row, int column)
+{
+	assert(is_binary(result, column));
+	return leat_pg_int8(result, row, column) + LEAT_PG_EPOCH_US;
 }
 
 void leat_pg_uuid(const struct leat_pg_result *result, size_t row, int column, char out[LEAT_UUID_TEXT_BYTES])

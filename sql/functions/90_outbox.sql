@@ -1,15 +1,15 @@
 -- What the relay does with the outbox. It alone holds the lock, so nothing here competes.
 
-drop function if exists leat.fetch_outbox(integer, bigint);
+drop function if exists leat.fetch_outbox(integer, bigint), leat.fetch_outbox(bigint, integer, bigint);
 
 -- The oldest rows behind p_floor that are due, at most p_limit and about p_bytes of headers and bodies (at least one). An event waits as long
 -- as one before it with its subject does. Without a refused row anywhere, no row is asked about that. Plain SQL that is planned with the
 -- query around it, and no SET: called for every few hundred events, it must not copy them.
 create or replace function leat.fetch_outbox(p_floor bigint, p_limit integer, p_bytes bigint)
-returns table (seq bigint, id uuid, subject text, headers bytea, body bytea, short_body bytea)
+returns table (seq bigint, id uuid, subject text, headers bytea, body bytea, short_body bytea, event text, created_at timestamptz)
 language sql stable
 begin atomic
-	select o.seq, o.id, o.subject, o.headers, o.body, o.short_body
+	select o.seq, o.id, o.subject, o.headers, o.body, o.short_body, o.event, o.created_at
 	from (
 		select due.*, sum(due.bytes) over (order by due.seq rows unbounded preceding) - due.bytes as before
 		from (

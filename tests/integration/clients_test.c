@@ -2,6 +2,8 @@
 #include "scripts.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,4 +41,66 @@ Test(clients, node_publishes_waits_for_the_outcome_and_is_told_of_a_mistake)
 	cr_expect_not_null(strstr(said, "status: 'applied'"), "%s", said);
 	cr_expect_not_null(strstr(said, "did you mean \"content\"?"), "%s", said);
 	free(said);
+}
+
+/* ---- a gateway ---- */
+
+/* Events of both tenants. */
+static void change_entities(int64_t from, int64_t to)
+{
+	rig_sql(&rig,
+		"insert into leat.entities (tenant_id, id, entity_type)"
+		" select t::uuid, format('eeeeeeee-0000-4000-8000-%%s', lpad(n::text, 12, '0'))::uuid, 'thing'"
+		" from generate_series(%" PRId64 ", %" PRId64 ") n, unnest(array['" RIG_TENANT_A "', '" RIG_TENANT_B "']) t",
+		from, to - 1);
+	rig_sql(&rig, "update leat.entities set content = content || '{\"seen\": %" PRId64 "}' where tenant_id = '" RIG_TENANT_A "'", to);
+}
+
+/* Reads `count` events behind *seen into `found` (id: subject), and moves *seen; each must be a new one, further on in the stream. */
+static void read_events(int64_t *seen, int64_t count, json_t *found)
+{
+	struct leat_child node;
+	char url[160];
+	char from[32];
+	char limit[32];
+	snprintf(url, sizeof url, "LEAT_NATS_URL=%s", rig.nats.url);
+	snprintf(from, sizeof from, "%" PRId64, *seen);
+	snprintf(limit, sizeof limit, "%" PRId64, count);
+	script_start(&node, &rig, "gateway", RIG_ARGS("node", "tests/clients/gateway.mjs", from, limit), RIG_ARGS(url, "TENANT=" RIG_TENANT_A));
+	cr_assert_eq(script_wait(&node, 60), 0);
+
+	char *said = rig_output(&rig, "gateway");
+	char *rest = NULL;
+	for (char *line = strtok_r(said, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest), count--) {
+		json_t *event = json_loads(line, 0, NULL);
+		cr_assert_not_null(event, "%s", line);
+		int64_t seq = json_integer_value(json_object_get(event, "seq"));
+		const char *id = json_string_value(json_object_get(event, "id"));
+		cr_assert_gt(seq, *seen, "%s", line);
+		cr_assert_not_null(id);
+		cr_assert_null(json_object_get(found, id), "twice: %s", line);
+		json_object_set(found, id, json_object_get(event, "subject"));
+		*seen = seq;
+		json_decref(event);
+	}
+	free(said);
+	cr_assert_eq(count, 0, "%" PRId64 " are missing", count);
+}
+
+Test(clients, a_gateway_that_comes_back_with_the_last_sequence_it_saw_misses_nothing)
+{
+	json_t *found = json_object();
+	int64_t seen = 0;
+	change_entities(0, 100); /* 100 created, 100 updated */
+	read_events(&seen, 130, found);
+	change_entities(100, 150); /* while it is away: 50 created, 150 updated */
+	read_events(&seen, 200, found);
+	read_events(&seen, 70, found);
+	cr_expect_eq(json_object_size(found), 400);
+	const char *id;
+	json_t *subject;
+	json_object_foreach(found, id, subject)
+		cr_expect(strstr(json_string_value(subject), "leat.event." RIG_TENANT_A ".entity.") == json_string_value(subject), "%s",
+			json_string_value(subject));
+	json_decref(found);
 }

@@ -41,11 +41,17 @@ Test(readme, every_code_of_an_entity_intent_is_explained)
 	}
 }
 
-Test(readme, node_example_is_the_tested_file)
+static void expect_example(const char *path)
 {
-	char *example = script_read("tests/clients/publish.mjs");
+	char *example = script_read(path);
 	LEAT_BUF_SCOPED block = LEAT_BUF_INIT;
 	leat_buf_printf(&block, "```js\n%s```\n", example);
-	expect_in_readme(leat_buf_text(&block), "tests/clients/publish.mjs");
+	expect_in_readme(leat_buf_text(&block), path);
 	free(example);
+}
+
+Test(readme, node_examples_are_the_tested_files)
+{
+	expect_example("tests/clients/publish.mjs");
+	expect_example("tests/clients/gateway.mjs");
 }

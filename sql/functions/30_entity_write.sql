@@ -155,19 +155,24 @@ create or replace function leat.change_unlocked(p_tenant uuid, p_ids uuid[], p_v
 language plpgsql set search_path = pg_catalog
 as $$
 declare
-	v_locked record;
+	v_part record;
 begin
 	skipped := '{}';
-	for v_locked in
-		select e.id, array(select distinct field collate "C" from unnest(e.locked_fields) field where p_body -> 'content' ? field order by 1) as fields
-		from leat.entities e where e.tenant_id = p_tenant and e.id = any (p_ids) and e.locked_fields <> '{}'
+	for v_part in -- targets that skip the same are changed together
+		select target.fields, array_agg(target.id) as ids
+		from (
+			select e.id, array(select distinct field collate "C" from unnest(e.locked_fields) field where p_body -> 'content' ? field order by 1) as fields
+			from leat.entities e where e.tenant_id = p_tenant and e.id = any (p_ids)) target
+		group by target.fields
 	loop
-		continue when v_locked.fields = '{}';
-		perform leat.change_entities(p_tenant, array[v_locked.id], p_verb, p_position,
-			jsonb_set(p_body, '{content}', (p_body -> 'content') - v_locked.fields), p_floor);
-		skipped := skipped || jsonb_build_object(v_locked.id, v_locked.fields);
+		if v_part.fields = '{}' then
+			perform leat.change_entities(p_tenant, v_part.ids, p_verb, p_position, p_body, p_floor);
+		else
+			perform leat.change_entities(p_tenant, v_part.ids, p_verb, p_position,
+				jsonb_set(p_body, '{content}', (p_body -> 'content') - v_part.fields), p_floor);
+			skipped := skipped || (select jsonb_object_agg(id, v_part.fields) from unnest(v_part.ids) id);
+		end if;
 	end loop;
-	perform leat.change_entities(p_tenant, array(select id from unnest(p_ids) id where not skipped ? id::text), p_verb, p_position, p_body, p_floor);
 end
 $$;
 

@@ -113,7 +113,7 @@ begin
 	-- filtered here and not by WHERE, which would keep a bulk's targets from being locked
 	return (
 		select array_agg(case
-				when not every.plain or e.hidden is not null or (every.respects and e.locked_fields <> '{}') then 'general'
+				when not every.plain or e.hidden is not null then 'general'
 				when e.id is null then case when every.created is null then 'absent' when every.created = every.first then 'mixed' else 'general' end
 				when e.deleted_position > every.first or e.upsert_positions = '{}' then 'general'
 				when e.upsert_positions[1] < every.first then case when e.last_position < every.first then 'existing' else 'mixed' end
@@ -121,18 +121,44 @@ begin
 				else 'general'
 			end) filter (where every.first is not null)
 		from (
-			select target.tenant, target.entity, target.plain, target.respects, target.first, target.created
-			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.respects, p_groups.first, p_groups.created)
-				target (tenant, entity, plain, respects, first, created)
+			select target.tenant, target.entity, target.plain, target.first, target.created
+			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.first, p_groups.created)
+				target (tenant, entity, plain, first, created)
 			union all
-			select bulk.tenant, entity::uuid, null, null, null, null
+			select bulk.tenant, entity::uuid, null, null, null
 			from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
 				jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
 			where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null
-			order by 1, 2, 5 nulls last) every
+			order by 1, 2, 4 nulls last) every
 		left join lateral (
-			select x.id, x.hidden, x.locked_fields, x.deleted_position, x.upsert_positions, x.last_position
+			select x.id, x.hidden, x.deleted_position, x.upsert_positions, x.last_position
 			from leat.entities x where x.tenant_id = every.tenant and x.id = every.entity offset 0 for update) e on true);
+end
+$$;
+
+-- Bodies without the content fields that are locked, where a merge of a group of path `existing` or `mixed` respects locks; and which
+-- fields those are, null for none. The rows are locked, and nothing in such a group changes their locks. Both arrays: one element an intent.
+create or replace function leat.bodies_without_locked(p_groups leat.entity_groups, p_paths text[], p_tenant uuid[], p_entity uuid[], p_body bytea[],
+	p_status text[], out bodies bytea[], out skipped jsonb[])
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off set jit = off
+as $$
+begin
+	select array_agg(case when locked.fields is null then intent.raw
+			else convert_to(jsonb_set(intent.body, '{content}', (intent.body -> 'content') - locked.fields)::text, 'UTF8') end order by intent.ord),
+		array_agg(to_jsonb(locked.fields) order by intent.ord)
+	into bodies, skipped
+	from (
+		select every.raw, every.ord, way.tenant, way.entity, case when way.path is not null then convert_from(every.raw, 'UTF8')::jsonb end as body
+		from unnest(p_tenant, p_entity, p_body, p_status) with ordinality every (tenant, entity, raw, status, ord)
+		left join unnest(p_groups.tenant, p_groups.entity, p_groups.respects, p_paths) way (tenant, entity, respects, path)
+			on way.tenant = every.tenant and way.entity = every.entity and way.respects and way.path in ('existing', 'mixed') and every.status is null
+		offset 0) intent
+	left join lateral (
+		select array_agg(distinct field collate "C" order by field collate "C") as fields
+		from leat.entities e cross join lateral unnest(e.locked_fields) field
+		where e.tenant_id = intent.tenant and e.id = intent.entity and intent.body -> 'content' ? field
+			and intent.body -> 'respect_locks' = 'true') locked on true;
 end
 $$;
 

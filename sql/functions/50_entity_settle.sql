@@ -26,6 +26,7 @@ declare
 	v_changed bigint[] := '{}'; -- ends otherwise than the ledger says so far
 	v_groups leat.entity_groups;
 	v_paths text[];
+	v_unlocked record;
 	v_intent record;
 	v_written record;
 	v_settled leat.settled;
@@ -76,6 +77,16 @@ begin
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, p_body, v_status);
 	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
+	if true = any (v_groups.respects) then
+		v_unlocked := leat.bodies_without_locked(v_groups, v_paths, p_tenant, p_entity, p_body, v_status);
+		v_changed := array_positions(array(select skipped is not null from unnest(v_unlocked.skipped) skipped), true);
+		foreach i in array v_changed loop
+			v_detail[i] := jsonb_build_object('skipped_fields', v_unlocked.skipped[i]);
+		end loop;
+		if v_changed <> '{}' then
+			v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, v_unlocked.bodies, v_status);
+		end if;
+	end if;
 	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
 
 	-- The rest, intent by intent, in order of position.

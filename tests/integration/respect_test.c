@@ -235,6 +235,23 @@ Test(respect, in_a_batch_of_many_the_locked_ones_are_found)
 	expect_skipped(7, "");
 }
 
+/* Two merges in one batch, so that the set-based path takes the locked field out. */
+Test(respect, what_is_not_skipped_keeps_its_text_and_its_place)
+{
+	struct message batch[] = {intent(3, "merge", ENTITY_1, "'content':{'a':3,'é':12345678901234567890.50,'n':null}" RESPECTS),
+		intent(5, "merge", ENTITY_1, "'content':{'a':5,'b':5,'c':5},'metadata':{'a':5}" RESPECTS)};
+	batch[0].role = batch[1].role = "user";
+	put(&gate, intent(2, "lock", ENTITY_1, "'fields':['a']"));
+	put(&gate, intent(6, "merge", ENTITY_1, "'content':{'c':6}"));
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	rig_sql_expect(&rig,
+		"{\"a\": 1, \"b\": 5, \"c\": 6, \"n\": null, \"é\": 12345678901234567890.50} {\"a\": 1, \"b\": 5, \"c\": 6, \"n\": 3, \"é\": 3} "
+	    "{\"a\": 5}",
+		"select concat_ws(' ', content, content_positions, metadata) from leat.entities");
+	expect_skipped(3, "[\"a\"]");
+	expect_skipped(5, "[\"a\"]");
+}
+
 /* ---- a bulk ---- */
 
 Test(respect, a_bulk_tells_what_it_skipped_in_which)

@@ -113,7 +113,7 @@ begin
 		select q.tenant_id, q.entity_id
 		from leat.embedding_queue q
 		where q.due_at <= v_now and q.most is not distinct from v_most
-		order by q.due_at, q.tenant_id, q.entity_id limit v_limit for update skip locked
+		order by q.due_at limit v_limit for update skip locked
 	), claimed as (
 		update leat.embedding_queue q
 		set token = v_token, calling = true, due_at = v_now + p_lease_ms * interval '1 ms'

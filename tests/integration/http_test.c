@@ -1,6 +1,7 @@
 /* The HTTP client against a real server that misbehaves. */
 #include "endpoint.h"
 
+#include "leat/buf.h"
 #include "leat/clock.h"
 #include "leat/http.h"
 
@@ -123,18 +124,17 @@ Test(http, the_request_may_change_once_the_call_has_started)
 Test(http, a_body_of_two_megabytes_arrives_at_once)
 {
 	struct leat_http_request request = get("/v1/embeddings");
-	size_t bytes = 2 << 20;
-	char *body = leat_alloc(bytes + 64);
-	int start_bytes = sprintf(body, "{\"model\":\"m\",\"input\":[\"");
-	memset(body + start_bytes, 'x', bytes);
-	strcpy(body + start_bytes + bytes, "\"]}");
+	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
+	leat_buf_add_text(&body, "{\"model\":\"m\",\"input\":[\"");
+	for (size_t i = 0; i < 2 << 20; i += 16)
+		leat_buf_add_text(&body, "sixteen letters.");
+	leat_buf_add_text(&body, "\"]}");
 	request.method = "POST";
-	request.body = body;
-	request.body_bytes = strlen(body);
+	request.body = body.data;
+	request.body_bytes = body.len;
 	struct leat_http_answer answer = run(&request);
 	cr_expect_not_null(strstr(answer.body, "[-1,2097152]"), "%d %s", answer.status, answer.why);
 	leat_http_answer_free(&answer);
-	free(body);
 }
 
 Test(http, what_http_does_not_allow_is_refused_before_anything_is_called)

@@ -118,7 +118,10 @@ enum leat_kind leat_pg_finish(struct leat_pg *pg, int64_t timeout_ms, bool *pend
 /* Asks the server to cancel the statement under way; leat_pg_finish then tells how it ended, usually TEMPORARY (57014). */
 void leat_pg_cancel(struct leat_pg *pg);
 
-/* To be watched for input together with others: then call leat_pg_wait_notify, with a timeout of 0. -1 once the connection is lost. */
+/*
+ * To be watched for input together with others. Call leat_pg_wait_notify with a timeout of 0 before, since a notification may have come
+ * along with an answer, and after. -1 once the connection is lost.
+ */
 int leat_pg_socket(const struct leat_pg *pg);
 /* Waits for a NOTIFY on any channel listened to, at most timeout_ms. *woken tells. TEMPORARY when the connection is lost. */
 enum leat_kind leat_pg_wait_notify(struct leat_pg *pg, int64_t timeout_ms, bool *woken, struct leat_error *err)

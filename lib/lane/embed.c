@@ -59,7 +59,7 @@ static void lose_postgres(struct embed_lane *e, const struct leat_error *err)
  * Connected and listening; the first time, switched on. Not again after that: of lanes with different models the one that was started last
  * decides, not the one that lost its connection last.
  */
-static bool open(struct embed_lane *e)
+static bool be_connected(struct embed_lane *e)
 {
 	struct leat_error err;
 	if (e->link.pg != NULL)
@@ -87,15 +87,24 @@ static int64_t next_deed_ms(const struct embed_lane *e)
 	return embed_has_room(e) ? e->paused_until_ms : leat_clock_ms() + e->params->embed_tick_ms;
 }
 
+/* Whether somebody changed an entity. */
+static enum leat_kind hear(struct embed_lane *e, struct leat_error *err)
+{
+	bool woken;
+	enum leat_kind kind = leat_pg_wait_notify(e->link.pg, 0, &woken, err);
+	e->look = e->look || woken;
+	return kind;
+}
+
 /* Until a call is over, a row is due, somebody changed an entity, or the process stops. */
-static enum leat_kind wait(struct embed_lane *e, struct leat_error *err)
+static enum leat_kind wait_for_news(struct embed_lane *e, struct leat_error *err)
 {
 	const int fds[] = {e->lane->process->stop_fd, leat_pg_socket(e->link.pg)};
-	bool woken;
+	if (hear(e, err) != LEAT_OK) /* it may have come along with an answer, and the socket has nothing more */
+		return err->kind;
 	leat_http_wait(e->http, fds, sizeof fds / sizeof *fds, next_deed_ms(e) - leat_clock_ms());
-	enum leat_kind kind = leat_pg_wait_notify(e->link.pg, 0, &woken, err);
-	e->look = e->look || woken || leat_clock_ms() >= e->next_look_ms;
-	return kind;
+	e->look = e->look || leat_clock_ms() >= e->next_look_ms;
+	return hear(e, err);
 }
 
 static enum leat_kind step(struct embed_lane *e, struct leat_error *err)
@@ -103,7 +112,7 @@ static enum leat_kind step(struct embed_lane *e, struct leat_error *err)
 	struct leat_http_answer answer;
 	enum leat_kind kind = embed_launch(e, err);
 	if (kind == LEAT_OK)
-		kind = wait(e, err);
+		kind = wait_for_news(e, err);
 	if (kind == LEAT_OK)
 		e->postgres.next_ms = 0;
 	while (kind == LEAT_OK && leat_http_next(e->http, &answer)) {
@@ -149,7 +158,7 @@ void lane_embed_run(struct leat_lane *lane)
 			return;
 	}
 	while (!leat_lane_stopping(lane)) {
-		if (open(&e) && step(&e, &err) != LEAT_OK)
+		if (be_connected(&e) && step(&e, &err) != LEAT_OK)
 			lose_postgres(&e, &err);
 	}
 	end(&e);

@@ -216,7 +216,7 @@ static size_t find_relaying(void)
 {
 	int64_t pid = rig_sql_int(&rig,
 		"select coalesce((select pid from leat.processes where lanes #>> '{relay,state}' = 'working' order by started_at desc limit 1), "
-	    "0)");
+		"0)");
 	for (size_t i = 0; i < CONSUMERS; i++) {
 		if (consumers[i]->pid == pid)
 			return i;
@@ -273,7 +273,7 @@ static void kill_something(size_t round, size_t rounds, uint64_t *random)
 
 Test(relay, events_come_once_each_and_in_order_whatever_is_killed)
 {
-	play(rig_seed(), (size_t)rig_size(24, 300), kill_something);
+	play(rig_seed(), (size_t)rig_size(24, 120), kill_something);
 }
 
 static void hang_one(size_t round, size_t rounds, uint64_t *random)
@@ -286,7 +286,7 @@ static void hang_one(size_t round, size_t rounds, uint64_t *random)
 
 Test(relay, one_that_hung_does_not_mix_in_what_it_had_in_hand)
 {
-	play(rig_seed(), (size_t)rig_size(8, 100), hang_one);
+	play(rig_seed(), (size_t)rig_size(8, 50), hang_one);
 }
 
 /* ---- late commits ---- */
@@ -347,7 +347,7 @@ Test(relay, an_event_that_is_refused_holds_up_its_own_subject_only)
 	wait_for_more(1);
 	rig_sql(&rig, "select write_events('{leat.event.1,leat.event.2}')");
 	wait_for_more(1);
-	rig_sql_expect(&rig, "refused, waits, waits",
+	rig_sql_wait(&rig, 30, "refused, waits, waits",
 		"select string_agg(case when retry_at > now() then 'refused' else 'waits' end, ', ' order by seq) from leat.outbox");
 	rig_sql(&rig, "update leat.outbox set body = '1', retry_at = now() where retry_at is not null");
 	wait_empty();
@@ -365,24 +365,16 @@ Test(relay, bursts_leave_no_bloat)
 {
 	const int bursts = 8;
 	const int64_t burst = rig_size(15000, 100000);
-	int64_t first_bytes = 0;
-	int64_t most_bytes = 0;
 	start_consumer(0, "1000", "100");
 	for (int i = 0; i < bursts; i++) {
 		rig_sql(&rig,
 			"insert into leat.outbox (subject, body) select 'leat.event.' || n %% 1000, convert_to(repeat('x', 500), 'UTF8')"
 			" from generate_series(1, %" PRId64 ") n",
 			burst);
-		int64_t bytes = outbox_bytes();
-		first_bytes = i == 0 ? bytes : first_bytes;
-		most_bytes = bytes > most_bytes ? bytes : most_bytes;
-		wait_empty();
+		cr_expect_gt(outbox_bytes(), 5 * MB, "a burst too small for a verdict");
+		rig_sql_wait(
+			&rig, 90, "0 t", "select concat_ws(' ', count(*), pg_total_relation_size('leat.outbox') <= %" PRId64 ") from leat.outbox", MB);
 	}
-	rig_sql_wait(&rig, 60, "t", "select pg_total_relation_size('leat.outbox') <= %" PRId64, MB);
-	/* What an empty table may keep under load, and one burst. */
-	cr_expect_leq(
-		most_bytes, first_bytes + 20 * MB, "%" PRId64 " bytes after the first burst, %" PRId64 " at most", first_bytes, most_bytes);
-	cr_expect_gt(first_bytes * bursts, first_bytes + 20 * MB, "too little for a verdict");
 	cr_expect_eq(last_seq(), (uint64_t)(burst * bursts));
 }
 

@@ -76,8 +76,9 @@ size_t draw_entity(struct draw *draw);
 /* "11111111-0000-4000-8000-000000000007", "22222222-0000-4000-8000-000000001234": numbers in decimal, so that SQL can make them too. */
 void load_tenant_id(char out[37], size_t entity);
 void load_entity_id(char out[37], size_t entity);
-/* Stores `count` merges of two fields each, each with a Leat-Id. */
-void load_store_merges(struct stage *stage, struct draw *draw, size_t count);
+/* Stores `count` merges of two fields each, each with a Leat-Id; by a service, or by the users of the tenant, each with its Leat-Actor. */
+enum load_role { LOAD_SERVICE, LOAD_USERS };
+void load_store_merges(struct stage *stage, struct draw *draw, size_t count, enum load_role role);
 void load_store_entities(struct stage *stage);
 /* Publishes one merge without waiting for its confirmation; its Leat-Id and its field `sent` begin with the time in microseconds. */
 void load_send_stamped(struct stage *stage, struct draw *draw, size_t number);

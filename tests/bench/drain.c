@@ -8,13 +8,19 @@
 
 #define MESSAGES 200000
 
-static double drain(struct bench *bench, bool zipf, size_t consumers)
+struct kind {
+	const char *keys;
+	bool zipf;
+	enum load_role role;
+};
+
+static double drain(struct bench *bench, const struct kind *kind, size_t consumers)
 {
 	struct stage stage;
 	struct draw draw;
 	stage_open(&stage, bench, true);
-	draw_init(&draw, zipf);
-	load_store_merges(&stage, &draw, MESSAGES);
+	draw_init(&draw, kind->zipf);
+	load_store_merges(&stage, &draw, MESSAGES, kind->role);
 	draw_fini(&draw);
 	stage_rest(&stage);
 
@@ -33,17 +39,23 @@ static double drain(struct bench *bench, bool zipf, size_t consumers)
 void bench_drain(struct bench *bench)
 {
 	static const size_t consumers[] = {1, 2, 4};
+	static const struct kind kinds[] = {
+		{"uniform", false, LOAD_SERVICE},
+		{"zipf 1.1", true, LOAD_SERVICE},
+		{"uniform", false, LOAD_USERS},
+	};
 	yardstick_measure(bench);
-	for (int zipf = 0; zipf <= 1; zipf++) {
+	for (const struct kind *kind = kinds; kind < kinds + sizeof kinds / sizeof *kinds; kind++) {
 		double of_one = 0;
 		for (size_t i = 0; i < sizeof consumers / sizeof *consumers; i++) {
-			double per_s = drain(bench, zipf, consumers[i]);
+			double per_s = drain(bench, kind, consumers[i]);
 			if (consumers[i] == 1)
 				of_one = per_s;
-			bench_print("{\"figure\":\"drain\",\"keys\":\"%s\",\"consumers\":%zu,\"messages\":%d,\"per_s\":%.0f,\"yardstick_per_s\":%.0f,"
+			bench_print("{\"figure\":\"drain\",\"keys\":\"%s\",\"by\":\"%s\",\"consumers\":%zu,\"messages\":%d,\"per_s\":%.0f,\"yardstick_"
+			            "per_s\":%.0f,"
 						"\"ratio\":%.2f,\"of_one_consumer\":%.2f}",
-				zipf ? "zipf 1.1" : "uniform", consumers[i], MESSAGES, per_s, bench->yardstick_per_s, per_s / bench->yardstick_per_s,
-				per_s / of_one);
+				kind->keys, kind->role == LOAD_USERS ? "users" : "a service", consumers[i], MESSAGES, per_s, bench->yardstick_per_s,
+				per_s / bench->yardstick_per_s, per_s / of_one);
 		}
 	}
 }

@@ -21,10 +21,10 @@ void bench_memory(struct bench *bench)
 	draw_init(&draw, false);
 	stage_open(&stage, bench, true);
 	stage_start_consumers(&stage, 1);
-	load_store_merges(&stage, &draw, few);
+	load_store_merges(&stage, &draw, few, LOAD_SERVICE);
 	stage_wait_drained(&stage, LEAT_DURABLE);
 	int64_t after_few_kb = bench_resident_kb(stage.consumers[0].pid);
-	load_store_merges(&stage, &draw, many - few);
+	load_store_merges(&stage, &draw, many - few, LOAD_SERVICE);
 	stage_wait_drained(&stage, LEAT_DURABLE);
 	int64_t after_many_kb = bench_resident_kb(stage.consumers[0].pid);
 	bench_print("{\"figure\":\"memory\",\"messages\":[%zu,%zu],\"resident_mb\":[%.1f,%.1f],\"growth\":%.3f}", few, many,

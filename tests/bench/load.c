@@ -10,6 +10,7 @@
 #define AT_ONCE 5000
 #define SEED UINT64_C(20240229) /* the same load in every run */
 #define ROOT_STEPS 200
+#define USERS_PER_TENANT 5
 
 /* ---- which entity ---- */
 
@@ -73,7 +74,7 @@ size_t draw_entity(struct draw *draw)
 
 struct message {
 	char subject[96];
-	char headers[64];
+	char headers[128];
 	char body[512];
 };
 
@@ -87,12 +88,12 @@ void load_entity_id(char out[37], size_t entity)
 	snprintf(out, 37, "22222222-0000-4000-8000-%012zu", entity % BENCH_ENTITIES);
 }
 
-static void address(struct message *message, size_t entity, const char *verb, char id[37])
+static void address(struct message *message, size_t entity, const char *role, const char *verb, char id[37])
 {
 	char tenant[37];
 	load_tenant_id(tenant, entity);
 	load_entity_id(id, entity);
-	snprintf(message->subject, sizeof message->subject, "leat.intent.%s.service.entity.%s", tenant, verb);
+	snprintf(message->subject, sizeof message->subject, "leat.intent.%s.%s.entity.%s", tenant, role, verb);
 }
 
 static void store(struct stage *stage, struct leat_outgoing *outgoing, size_t count)
@@ -124,28 +125,41 @@ static void store_all(
 	free(outgoing);
 }
 
-static void write_merge(struct message *message, struct draw *draw, size_t number)
+static int write_merge(struct message *message, size_t entity, const char *role, size_t number)
 {
 	static uint64_t run; /* so that a second load does not repeat the Leat-Ids of the first */
 	if (number == 0)
 		run++;
 	char id[37];
-	address(message, draw_entity(draw), "merge", id);
-	snprintf(message->headers, sizeof message->headers, "Leat-Id: bench-%" PRIu64 "-%zu\r\n", run, number);
+	address(message, entity, role, "merge", id);
 	snprintf(message->body, sizeof message->body, "{\"entity_id\":\"%s\",\"content\":{\"status\":\"step %zu\",\"progress\":%zu}}", id,
 		number % 100, number);
+	return snprintf(message->headers, sizeof message->headers, "Leat-Id: bench-%" PRIu64 "-%zu\r\n", run, number);
 }
 
-void load_store_merges(struct stage *stage, struct draw *draw, size_t count)
+static void write_service_merge(struct message *message, struct draw *draw, size_t number)
 {
-	store_all(stage, draw, count, write_merge);
+	write_merge(message, draw_entity(draw), "service", number);
+}
+
+static void write_user_merge(struct message *message, struct draw *draw, size_t number)
+{
+	size_t entity = draw_entity(draw);
+	int length = write_merge(message, entity, "user", number);
+	snprintf(message->headers + length, sizeof message->headers - (size_t)length, "Leat-Actor: 33333333-0000-4000-8000-%012zu\r\n",
+		entity % BENCH_TENANTS * USERS_PER_TENANT + number % USERS_PER_TENANT);
+}
+
+void load_store_merges(struct stage *stage, struct draw *draw, size_t count, enum load_role role)
+{
+	store_all(stage, draw, count, role == LOAD_USERS ? write_user_merge : write_service_merge);
 }
 
 static void write_entity(struct message *message, struct draw *draw, size_t number)
 {
 	(void)draw;
 	char id[37];
-	address(message, number, "upsert", id);
+	address(message, number, "service", "upsert", id);
 	message->headers[0] = '\0';
 	snprintf(message->body, sizeof message->body,
 		"{\"entity_id\":\"%s\",\"entity_type\":\"order\",\"content\":{\"title\":\"Order %zu\",\"status\":\"new\",\"progress\":0,\"sent\":0,"
@@ -164,7 +178,7 @@ void load_send_stamped(struct stage *stage, struct draw *draw, size_t number)
 	struct timespec now;
 	struct leat_error err;
 	char id[37];
-	address(&message, draw_entity(draw), "merge", id);
+	address(&message, draw_entity(draw), "service", "merge", id);
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 	snprintf(message.headers, sizeof message.headers, "Leat-Id: %" PRId64 "-%zu\r\n", us, number);

@@ -166,7 +166,7 @@ static const char *const statements[] = {
 	"select leat.write_entity_groups(row(array['" RIG_TENANT_B
 	"']::uuid[], array['%1$s']::uuid[], '{true}', '{true}', '{false}', '{99}', '{99}', '{null}',"
 	" '{null}', '{null}', array['{\"x\":1}'::jsonb], array['{}'::jsonb], array['{\"x\":99}'::jsonb], "
-    "array['{}'::jsonb])::leat.entity_groups,"
+	"array['{}'::jsonb])::leat.entity_groups,"
 	" '{existing}', 0)",
 	/* what they do not */
 	"select leat.entity_result('" RIG_TENANT_B "', '%1$s')",
@@ -253,6 +253,35 @@ Test(wall_sql, what_is_another_tenants_takes_as_much_looking_as_what_is_not_ther
 	}
 }
 
+/* They are made of all rows, whoever's: how many, which values are frequent, between which ids. */
+Test(wall_sql, the_planners_estimates_tell_nothing_of_other_tenants)
+{
+	rig_sql(&rig,
+		"insert into leat.entities (tenant_id, id, entity_type, key, deleted_at) select '" RIG_TENANT_B
+		"', gen_random_uuid(), 'theirs', 'k', now()"
+		" from generate_series(1, 3000)");
+	rig_sql(&rig, "analyze leat.entities, leat.embeddings");
+	rig_sql_expect(&rig, "0",
+		"select count(*) from pg_statistic s join pg_class c on c.oid = s.starelid"
+		" where c.relnamespace = 'leat'::regnamespace and has_table_privilege('authenticated', c.oid, 'select')");
+	client_set(&user, CLAIMS_A, "");
+	static const char *const pairs[][2] = {
+		{"tenant_id = '" RIG_TENANT_B "'", "tenant_id = 'dddddddd-dddd-4ddd-8ddd-dddddddddddd'"},
+		{"entity_type = 'theirs'", "entity_type = 'nobodys'"},
+		{"key = 'k'", "key = 'l'"},
+		{"id < '10000000-0000-4000-8000-000000000000'", "id < 'f0000000-0000-4000-8000-000000000000'"},
+		{"deleted_at is null", "type_position is null"},
+	};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		char *plans[2];
+		for (size_t side = 0; side < 2; side++)
+			plans[side] = client_ask(&user, "explain select from leat.entities where %s", pairs[i][side]);
+		cr_expect_str_eq(plans[0], plans[1], "%s: %s\n%s: %s", pairs[i][0], plans[0], pairs[i][1], plans[1]);
+		free(plans[0]);
+		free(plans[1]);
+	}
+}
+
 /* ---- round the wall ---- */
 
 Test(wall_sql, a_function_in_a_condition_is_shown_ones_own_rows_only)
@@ -315,7 +344,7 @@ Test(wall_sql, a_position_of_another_tenants_tells_nothing_of_it)
 	client_expect(&user, "", "update leat.entities set content = '{\"n\": 4}', last_position = 102 where id = '" OWN "'");
 	rig_sql_expect(&rig, "5 0 0 1",
 		"select concat_ws(' ', count(*), count(actor) filter (where actor <> 'ann'), count(position), count(*) filter (where actor = "
-	    "'ann'))"
+		"'ann'))"
 		" from leat.audit_log");
 	rig_sql_expect(&rig, "5 0",
 		"select concat_ws(' ', count(*), count(*) filter (where convert_from(headers || body, 'UTF8') ~ 'traceparent|" SECRET

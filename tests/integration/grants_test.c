@@ -108,8 +108,8 @@ Test(grants, each_function_is_for_whom_it_is_meant)
 Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_none)
 {
 	rig_sql_expect(&rig,
-		"drop_audit_parts expire_audit_rows make_audit_parts note_embedding_changes note_entity_changes shrink_outbox start_embedding"
-		" stop_embedding touch_entity wake_relay",
+		"drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes note_insert note_truncate note_update"
+		" shrink_outbox start_embedding stop_embedding touch_entity wake_relay",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p where p.pronamespace = " OURS " and p.prosecdef");
 	rig_sql_expect(&rig, "",
 		"select string_agg(p.proname, ' ') from pg_proc p"
@@ -151,7 +151,7 @@ Test(grants, the_login_of_a_consumer_owns_nothing_and_is_no_superuser)
 	client_expect_refused(&login, "42501", "delete from leat.audit_log");
 	client_expect_refused(&login, "42501", "drop trigger note_update on leat.entities");
 	client_expect_refused(&login, "42501", "alter table leat.entities disable trigger note_update");
-	client_expect_refused(&login, "42501", "alter function leat.note_entity_changes() security invoker");
+	client_expect_refused(&login, "42501", "alter function leat.note_update() security invoker");
 	client_expect_refused(&login, "42501", "create or replace function leat.current_tenant() returns uuid return null");
 	client_expect_refused(&login, "42501", "set role postgres");
 	client_close(&login);

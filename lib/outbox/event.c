@@ -7,7 +7,6 @@
  */
 #include "event.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -52,9 +51,10 @@ static void add_time(struct leat_buf *out, int64_t at_us)
 	leat_buf_printf(out, "%s.%06dZ", text, (int)(at_us % US_PER_S));
 }
 
-void leat_event_write(struct leat_buf *out, const struct leat_event *event)
+bool leat_event_write(struct leat_buf *out, const struct leat_event *event)
 {
-	assert(strncmp(event->subject, PREFIX, strlen(PREFIX)) == 0 && event->data_bytes >= 2);
+	if (strncmp(event->subject, PREFIX, strlen(PREFIX)) != 0 || event->data_bytes < 2 || event->data[0] != '{')
+		return false;
 	const char *rest = event->subject + strlen(PREFIX);
 	struct part tenant = take_token(&rest);
 	struct part noun = take_token(&rest);
@@ -70,4 +70,5 @@ void leat_event_write(struct leat_buf *out, const struct leat_event *event)
 		event->data_bytes > 2 ? "," : "");
 	leat_buf_add(out, event->data + 1, event->data_bytes - 1);
 	leat_buf_add_text(out, "}");
+	return true;
 }

@@ -53,7 +53,8 @@ static void write_event(struct letter *out, struct leat_pg_result *rows, size_t 
 		.data = out->body,
 		.data_bytes = out->body_bytes,
 	};
-	leat_event_write(&out->event, &event);
+	if (!leat_event_write(&out->event, &event))
+		return; /* somebody wrote the row by hand; it goes out as it is */
 	leat_buf_add_text(&out->headers, LEAT_EVENT_HEADERS);
 	out->body = out->event.data;
 	out->body_bytes = out->event.len;

@@ -51,7 +51,7 @@ declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 begin
-	with change as materialized (
+	with change as (
 		select coalesce(n.tenant_id, o.tenant_id) as tenant_id, coalesce(n.id, o.id) as entity_id,
 			coalesce(n.entity_type, o.entity_type) as entity_type, coalesce(n.last_position, o.last_position) as stands_at,
 			case when n.last_position > coalesce(o.last_position, 0) then n.last_position

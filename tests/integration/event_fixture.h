@@ -45,7 +45,7 @@ static inline void expect_events(const char *expected)
 		"select string_agg(concat(what, ' ', entity, ' @', data ->> 'position', ' ',"
 		"  (select string_agg(f, '+' order by f) from jsonb_array_elements_text(data #> '{changed,content}') f), '/',"
 		"  (select string_agg(f, '+' order by f) from jsonb_array_elements_text(data #> '{changed,metadata}') f)), ', ' order by seq) from "
-	    "event");
+		"event");
 }
 
 /* Of all audit rows since: operation, last digit of the id, position, actor. */

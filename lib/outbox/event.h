@@ -23,8 +23,7 @@ struct leat_event {
 
 /*
  * Appends it as a CloudEvent 1.0 in JSON. `data` begins with tenant_id and <noun>_id, as the subject has them, followed by the members of
- * the event's
- * own. False, and nothing appended: the subject is none of an event, or the data no object.
+ * the event's own. False, and nothing appended: the subject is none of an event, or the data no object.
  */
 bool leat_event_write(struct leat_buf *out, const struct leat_event *event);
 

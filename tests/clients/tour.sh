@@ -218,6 +218,8 @@ Then, in a second terminal:
   $leat status --watch
   # read with SQL
   psql "\$LEAT_DATABASE_URL" -c 'SELECT entity_type, key, content FROM leat.entities'
+  # who changed what, and from what to what
+  psql "\$LEAT_DATABASE_URL" -c 'SELECT at, actor, operation, (old).content AS before, (new).content AS after FROM leat.audit_log'
   # one dead letter, whole
   $leat dead show 1
 

@@ -234,6 +234,27 @@ begin
 end
 $$;
 
+-- The fields that the groups write, where they are few and the same all over, as they are where a stream has one kind of producer; null: they
+-- are not. Content and metadata together.
+create or replace function leat.fields_of_groups(p_groups leat.entity_groups) returns text[]
+language plpgsql immutable set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
+declare
+	v_fields constant text[] := array(
+		select distinct field
+		from unnest(p_groups.content_positions[1:4] || p_groups.metadata_positions[1:4]) few (written), jsonb_object_keys(written) field);
+begin
+	if cardinality(v_fields) > 8
+		or exists (select from unnest(p_groups.content_positions) every (written) where written - v_fields <> '{}')
+		or exists (select from unnest(p_groups.metadata_positions) every (written) where written <> '{}' and written - v_fields <> '{}')
+	then
+		return null;
+	end if;
+	return v_fields;
+end
+$$;
+
 -- The same under the rights of whoever asked: services' groups at once; users' tenant by tenant, as `authenticated`, who sees no tenant but
 -- its own. Groups come in order of tenant. (A statement is planned anew when the role has changed since it ran last, so users' groups
 -- cost their batch a few plans, and those of one batch share them.)

@@ -72,7 +72,8 @@ begin
 	where status is distinct from 'known';
 
 	-- see leat.note_update
-	perform set_config('leat.anonymous', case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
+	perform set_config('leat.anonymous',
+		case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
 
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, p_body, v_status);
 	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
@@ -87,7 +88,9 @@ begin
 			v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, v_unlocked.bodies, v_status);
 		end if;
 	end if;
+	perform set_config('leat.written', coalesce(leat.fields_of_groups(v_groups)::text, ''), true);
 	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
+	perform set_config('leat.written', '', true);
 
 	-- The rest, intent by intent, in order of position.
 	if 'bulk' = any (p_verb) or 'general' = any (v_paths) or 'absent' = any (v_paths) then

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define USUAL_TEXT 250
+
 static void *or_abort(void *memory)
 {
 	if (memory == NULL)
@@ -56,18 +58,23 @@ void leat_buf_add_text(struct leat_buf *buf, const char *text)
 	leat_buf_add(buf, text, strlen(text));
 }
 
+/* Into the room that there is; only what is longer is written twice. (Asking vsnprintf for the length alone costs as much as writing.) */
 void leat_buf_printf(struct leat_buf *buf, const char *format, ...)
 {
+	reserve(buf, USUAL_TEXT);
 	va_list args;
 	va_start(args, format);
 	va_list again;
 	va_copy(again, args);
-	int length = vsnprintf(NULL, 0, format, args);
+	size_t room = buf->cap - buf->len;
+	int length = vsnprintf(buf->data + buf->len, room, format, args);
 	va_end(args);
 	if (length < 0)
 		abort();
-	reserve(buf, (size_t)length);
-	vsnprintf(buf->data + buf->len, (size_t)length + 1, format, again);
+	if ((size_t)length >= room) {
+		reserve(buf, (size_t)length);
+		vsnprintf(buf->data + buf->len, (size_t)length + 1, format, again);
+	}
 	va_end(again);
 	buf->len += (size_t)length;
 }

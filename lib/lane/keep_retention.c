@@ -118,7 +118,7 @@ static enum leat_kind ask(struct keep_retention *r, struct leat_error *err)
 	if (kind == LEAT_OK || err->code == LEAT_CODE_NOT_FOUND)
 		return kind;
 	r->unasked = true;
-	return leat_fail_while(err, "asking NATS what %s still holds, before its ledger is pruned", ledgers[r->ledger]);
+	return leat_fail_while(err, "asking NATS what the streams still hold, before the ledger is pruned");
 }
 
 static enum leat_kind prune_chunk(struct keep_retention *r, bool *more, struct leat_error *err)

@@ -51,6 +51,15 @@ static void add_time(struct leat_buf *out, int64_t at_us)
 	leat_buf_printf(out, "%s.%06dZ", text, (int)(at_us % US_PER_S));
 }
 
+void leat_event_shorten(struct leat_buf *data, const struct leat_event *event)
+{
+	static const char changed[] = ",\"changed\":";
+	const char *cut = memmem(event->data, event->data_bytes, changed, strlen(changed));
+	if (cut != NULL)
+		leat_buf_add(data, event->data, (size_t)(cut - event->data));
+	leat_buf_add_text(data, cut != NULL ? ",\"changed_omitted\":true}" : "{\"changed_omitted\":true}");
+}
+
 bool leat_event_write(struct leat_buf *out, const struct leat_event *event)
 {
 	if (strncmp(event->subject, PREFIX, strlen(PREFIX)) != 0 || event->data_bytes < 2 || event->data[0] != '{')

@@ -27,4 +27,7 @@ struct leat_event {
  */
 bool leat_event_write(struct leat_buf *out, const struct leat_event *event);
 
+/* Appends data that does without the names of the changed fields, and says so, for an event over the server's limit. */
+void leat_event_shorten(struct leat_buf *data, const struct leat_event *event);
+
 #endif

@@ -40,11 +40,11 @@ static void keep_own_headers(struct leat_buf *out, const char *headers)
 	leat_buf_printf(out, "Leat-Headers-Omitted: %zu\r\n", strlen(headers));
 }
 
-static void write_event(struct letter *out, struct leat_pg_result *rows, size_t row)
+static void write_event(struct letter *out, struct leat_pg_result *rows, size_t row, size_t limit)
 {
 	char id[LEAT_UUID_TEXT_BYTES];
 	leat_pg_uuid(rows, row, ID, id);
-	const struct leat_event event = {
+	struct leat_event event = {
 		.id = id,
 		.type = leat_pg_text(rows, row, EVENT_TYPE),
 		.subject = leat_pg_text(rows, row, SUBJECT),
@@ -55,6 +55,14 @@ static void write_event(struct letter *out, struct leat_pg_result *rows, size_t 
 	};
 	if (!leat_event_write(&out->event, &event))
 		return; /* somebody wrote the row by hand; it goes out as it is */
+	if (limit > 0 && out->headers.len + 2 * FRAME_BYTES + out->event.len > limit) {
+		LEAT_BUF_SCOPED data = LEAT_BUF_INIT;
+		leat_event_shorten(&data, &event);
+		event.data = data.data;
+		event.data_bytes = data.len;
+		leat_buf_clear(&out->event);
+		leat_event_write(&out->event, &event);
+	}
 	leat_buf_add_text(&out->headers, LEAT_EVENT_HEADERS);
 	out->body = out->event.data;
 	out->body_bytes = out->event.len;
@@ -70,7 +78,7 @@ static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t
 		keep_own_headers(&out->headers, headers);
 	out->body = leat_pg_bytes(rows, row, BODY, &out->body_bytes);
 	if (leat_pg_text(rows, row, EVENT_TYPE) != NULL)
-		write_event(out, rows, row);
+		write_event(out, rows, row, limit);
 	if (limit == 0 || out->headers.len + FRAME_BYTES + out->body_bytes <= limit)
 		return;
 

@@ -50,7 +50,7 @@ declare
 	v_body constant text := $body$
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-	v_written constant text[] := nullif(current_setting('leat.written', true), '')::text[];
+	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 begin
 	with change as (

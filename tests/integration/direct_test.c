@@ -183,3 +183,14 @@ Test(direct, emptying_the_table_is_recorded_too)
 	rig_sql_expect(
 		&rig, "delete {\"a\": 1}", "select concat_ws(' ', operation, (old).content) from leat.audit_log where operation <> 'insert'");
 }
+
+/* Positions that direct SQL made up are its own entity's trouble: whatever they are, no intent is refused without end for them. */
+Test(direct, made_up_positions_hold_up_no_intent)
+{
+	put(&gate, intent(1, "upsert", ENTITY_1, "'content':{'a':1}"));
+	rig_sql(&rig, "update leat.entities set upsert_positions = '{1}', deleted_position = 3, last_position = 3");
+	struct message batch[] = {intent(2, "upsert", ENTITY_2, ""), intent(3, "upsert", ENTITY_1, "'content':{'a':3}")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	cr_expect_eq(put(&gate, intent(4, "upsert", ENTITY_1, "'content':{'a':4}")), LEAT_OUTCOME_APPLIED);
+	rig_sql_expect(&rig, "{\"a\": 4}", "select content from leat.entities where id = '" ENTITY_1 "'");
+}

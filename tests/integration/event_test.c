@@ -91,6 +91,29 @@ Test(event, a_batch_that_merged_one_entity_five_times_is_one_event)
 	expect_audit("update 1 @6 tests");
 }
 
+/* What somebody's own triggers write beside the intent is named too, in a batch as in a single message. */
+Test(event, what_triggers_of_others_write_is_named)
+{
+	create_entity();
+	put(&gate, intent(2, "upsert", ENTITY_2, ""));
+	rig_sql(&rig,
+		"create function public.slug() returns trigger language plpgsql as $$ begin"
+		"  new.content := new.content || jsonb_build_object('slug', lower(new.content ->> 'title')); return new; end $$;"
+		"create function public.count() returns trigger language plpgsql as $$ begin"
+		"  update leat.entities set content = content || jsonb_build_object('children', coalesce((content ->> 'children')::int, 0) + 1)"
+		"  where id = '" ENTITY_1 "'; return null; end $$;"
+		"create trigger slug before update on leat.entities for each row when (new.id = '" ENTITY_2 "') execute function public.slug();"
+		"create trigger count after update on leat.entities for each row when (new.id = '" ENTITY_2 "') execute function public.count()");
+	forget();
+	struct message batch[] = {
+		intent(3, "merge", ENTITY_2, "'content':{'title':'A'}"), intent(4, "merge", ENTITY_2, "'content':{'title':'B'}")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	rig_sql_expect(&rig, "1 children/, 2 slug+title/",
+		"select string_agg(concat(entity, ' ', (select string_agg(f, '+' order by f) from jsonb_array_elements_text(data #> "
+	    "'{changed,content}') f),"
+		" '/'), ', ' order by entity) from event");
+}
+
 Test(event, a_late_write_has_its_own_position_in_the_audit_row)
 {
 	create_entity();

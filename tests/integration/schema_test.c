@@ -84,7 +84,7 @@ Test(schema, a_functions_file_that_changed_is_run_again_with_those_after_it)
 	rig_sql(&rig, "create or replace function leat.milliseconds_since(p_at timestamptz) returns bigint language sql stable return -1");
 	rig_sql(&rig, "update leat.schema_files set checksum = 'older' where name = 'functions/92_status.sql'");
 	char *output = say_output(&rig, "again", 0, RIG_ARGS("migrate"));
-	cr_expect_eq(say_count(output, ".sql: "),
+	cr_expect_eq((int64_t)say_count(output, ".sql: "),
 		rig_sql_int(&rig, "select count(*) from leat.schema_files where name >= 'functions/92' and name < 'g'"));
 	cr_expect_not_null(strstr(output, "functions/92_status.sql: run again, it changed"), "%s", output);
 	cr_expect_not_null(strstr(output, "functions/99_grants.sql: run again, after what changed"), "%s", output);

@@ -245,7 +245,7 @@ static int dead_list(const struct leat_params *params, int argc, char **argv)
 
 int leat_cmd_dead(struct leat_params *params, int argc, char **argv)
 {
-	static const char *const later[] = {"redrive", "discard", "replay"};
+	static const char *const later[] = {"redrive", "discard"};
 	if (argc > 1 && strcmp(argv[1], "list") == 0)
 		return dead_list(params, argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "show") == 0)

@@ -5,7 +5,11 @@ const tenant = process.env.TENANT ?? "11111111-1111-4111-8111-111111111111";
 const stream = process.env.STREAM ?? "LEAT_EVENTS";
 const seen = Number(process.argv[2] ?? 0); // the sequence that the client saw last; 0: none
 const limit = Number(process.argv[3] ?? Infinity);
-const nc = await connect({ servers: process.env.LEAT_NATS_URL ?? "nats://127.0.0.1:4222" });
+const nc = await connect({
+  servers: process.env.LEAT_NATS_URL ?? "nats://127.0.0.1:4222",
+  user: process.env.LEAT_NATS_USER, // where the server asks for a login
+  pass: process.env.LEAT_NATS_PASSWORD,
+});
 
 // Without a durable: the place is the client's, not the gateway's, and any gateway can go on from there.
 const consumer = await nc.jetstream().consumers.get(stream, {

@@ -173,12 +173,13 @@ enum leat_kind bus_login_fail(struct leat_error *err, natsStatus status, const s
 	case NATS_SECURE_CONNECTION_REQUIRED:
 		leat_buf_add_text(&why, "it offers no TLS, which a tls:// URL, LEAT_NATS_TLS_CA and LEAT_NATS_TLS_CERT ask for");
 		break;
-	case NATS_PROTOCOL_ERROR: /* with TLS 1.3 the server looks at the client's certificate when the client thinks it is connected */
+	case NATS_IO_ERROR: /* with TLS 1.3 the server looks at the client's certificate when the client thinks it is connected */
+	case NATS_PROTOCOL_ERROR:
 		leat_buf_printf(&why, "it hung up at the login (%s); where it asks for a client certificate, check LEAT_NATS_TLS_CERT", text);
 		break;
 	default:
 		return bus_fail(err, status, "connecting to nats-server at %.200s", leat_buf_text(&urls));
 	}
-	enum leat_kind kind = status == NATS_PROTOCOL_ERROR ? LEAT_TEMPORARY : LEAT_PERMANENT;
+	enum leat_kind kind = status == NATS_PROTOCOL_ERROR || status == NATS_IO_ERROR ? LEAT_TEMPORARY : LEAT_PERMANENT;
 	return leat_fail(err, kind, LEAT_CODE_FORBIDDEN, "connecting to nats-server at %.200s: %s", leat_buf_text(&urls), leat_buf_text(&why));
 }

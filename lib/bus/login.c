@@ -175,7 +175,9 @@ enum leat_kind bus_login_fail(struct leat_error *err, natsStatus status, const s
 		break;
 	case NATS_IO_ERROR: /* with TLS 1.3 the server looks at the client's certificate when the client thinks it is connected */
 	case NATS_PROTOCOL_ERROR:
-		leat_buf_printf(&why, "it hung up at the login (%s); where it asks for a client certificate, check LEAT_NATS_TLS_CERT", text);
+		leat_buf_printf(
+			&why, "it hung up at the login (%s); where it asks for a client certificate, check LEAT_NATS_TLS_CERT; else ", text);
+		say_refused_login(&why, login);
 		break;
 	default:
 		return bus_fail(err, status, "connecting to nats-server at %.200s", leat_buf_text(&urls));

@@ -150,11 +150,15 @@ static size_t count_reloads(const struct rig *rig)
 struct reload {
 	const struct rig *rig;
 	size_t before;
+	int looks;
 };
 
+/* Told again now and then: a server that is busy starting does not hear the first time. */
 static bool is_reloaded(void *argument)
 {
-	const struct reload *reload = argument;
+	struct reload *reload = argument;
+	if (reload->looks++ % 100 == 0)
+		leat_child_signal(&reload->rig->nats.child, SIGHUP);
 	return count_reloads(reload->rig) > reload->before;
 }
 
@@ -169,8 +173,7 @@ void logins_configure(struct rig *rig, const char *text)
 		start_with(rig, "own.conf");
 		return;
 	}
-	struct reload reload = {rig, count_reloads(rig)};
-	leat_child_signal(&rig->nats.child, SIGHUP);
+	struct reload reload = {rig, count_reloads(rig), 0};
 	cr_assert(rig_wait_until(is_reloaded, &reload, 20), "nats-server did not take up the configuration; see %s", rig->nats.log);
 }
 

@@ -87,6 +87,8 @@ size_t leat_pg_rows(const struct leat_pg_result *result);
 const char *leat_pg_text(const struct leat_pg_result *result, size_t row, int column);
 /* Of a bigint column; 0 for null. */
 int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column);
+/* Of a boolean column of leat_pg_run; false for null. */
+bool leat_pg_bool(const struct leat_pg_result *result, size_t row, int column);
 /* Of a timestamptz column of leat_pg_fetch that is not null: microseconds since 1970. */
 int64_t leat_pg_time_us(const struct leat_pg_result *result, size_t row, int column);
 /* Of a uuid column that is not null. */

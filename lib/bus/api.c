@@ -13,11 +13,6 @@
 
 #define API_SUBJECT_BYTES 640 /* two names of up to 255 bytes */
 
-void bus_json_free(json_t **value)
-{
-	json_decref(*value);
-}
-
 int64_t bus_json_int(const json_t *object, const char *name)
 {
 	return json_integer_value(json_object_get(object, name));
@@ -88,7 +83,7 @@ enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, s
 			(long long)bus->request_timeout_ms);
 	if (s != NATS_OK)
 		return bus_fail(err, s, "asking %s", subject);
-	BUS_JSON_SCOPED *fields = json_loadb(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), 0, NULL);
+	json_auto_t *fields = json_loadb(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), 0, NULL);
 	natsMsg_Destroy(reply);
 	if (fields == NULL)
 		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "%s was answered with something that is not JSON", subject);

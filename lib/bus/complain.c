@@ -4,21 +4,14 @@
  */
 #include "internal.h"
 
+#include "leat/hash.h"
+
 #include "leat/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define QUIET_MS 60000
-
-/* FNV-1a. */
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return hash;
-}
 
 static bool is_due(struct leat_bus *bus, uint64_t hash, int64_t now_ms)
 {
@@ -42,7 +35,7 @@ void bus_complain(struct leat_bus *bus, const char *format, ...)
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	pthread_mutex_lock(&bus->complaints_lock);
-	bool due = is_due(bus, hash_text(text), leat_clock_ms());
+	bool due = is_due(bus, leat_hash_text(text), leat_clock_ms());
 	pthread_mutex_unlock(&bus->complaints_lock);
 	if (due)
 		leat_log(LEAT_LOG_WARN, "bus", "%s", text);

@@ -82,7 +82,7 @@ static enum leat_kind is_ahead(
 
 enum leat_kind leat_durable_delete(struct leat_bus *bus, const char *stream, const char *durable, struct leat_error *err)
 {
-	BUS_JSON_SCOPED *answer = NULL;
+	json_auto_t *answer = NULL;
 	if (bus_api(bus, &answer, NULL, err, "CONSUMER.DELETE.%s.%s", stream, durable) == LEAT_OK || err->code == LEAT_CODE_NOT_FOUND)
 		return LEAT_OK;
 	return leat_fail_while(err, "deleting consumer %s of %s", durable, stream);
@@ -91,7 +91,7 @@ enum leat_kind leat_durable_delete(struct leat_bus *bus, const char *stream, con
 /* One that two processes make at once is made by the first; both ask for the same settings, so the second changes nothing. */
 static enum leat_kind make(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 {
-	BUS_JSON_SCOPED *info = NULL;
+	json_auto_t *info = NULL;
 	json_t *request = json_pack("{s:s, s:o}", "stream_name", options->stream, "config", config_to_json(options));
 	if (bus_api(bus, &info, request, err, "CONSUMER.DURABLE.CREATE.%s.%s", options->stream, options->durable) != LEAT_OK)
 		return leat_fail_while(err, "making consumer %s of %s", options->durable, options->stream);
@@ -104,7 +104,7 @@ enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_o
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be the names of a stream and a consumer",
 			options->stream, options->durable);
 	}
-	BUS_JSON_SCOPED *info = NULL;
+	json_auto_t *info = NULL;
 	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK)
 		return err->code == LEAT_CODE_NOT_FOUND ? make(bus, options, err) : err->kind;
 	bool ahead = false;
@@ -123,7 +123,7 @@ enum leat_kind leat_durable_get_info(
 	if (!bus_name_valid(stream) || !bus_name_valid(durable))
 		return leat_fail(
 			err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be names of a stream and a consumer", stream, durable);
-	BUS_JSON_SCOPED *info = NULL;
+	json_auto_t *info = NULL;
 	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", stream, durable) != LEAT_OK)
 		return err->kind;
 	*out = (struct leat_pull_info){

@@ -161,9 +161,6 @@ const char *bus_json_text(const json_t *object, const char *name);
 /* RFC 3339 as the server writes it, in UTC or with an offset; 0 for its zero time and for what is none. */
 int64_t bus_json_time_ns(const json_t *object, const char *name);
 
-void bus_json_free(json_t **value);
-#define BUS_JSON_SCOPED __attribute__((cleanup(bus_json_free))) json_t
-
 /* ---- durable.c ---- */
 
 /* Makes the durable when it is missing or ahead of its stream; complains about one with other settings, refuses one that can't work. */

@@ -160,6 +160,7 @@ enum leat_kind bus_login_fail(struct leat_error *err, natsStatus status, const s
 {
 	LEAT_BUF_SCOPED urls = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED why = LEAT_BUF_INIT;
+	enum leat_kind kind = LEAT_PERMANENT;
 	const char *text = library_text(status);
 	leat_bus_show_urls(&urls, login->wanted->url);
 	switch (status) {
@@ -178,10 +179,10 @@ enum leat_kind bus_login_fail(struct leat_error *err, natsStatus status, const s
 		leat_buf_printf(
 			&why, "it hung up at the login (%s); where it asks for a client certificate, check LEAT_NATS_TLS_CERT; else ", text);
 		say_refused_login(&why, login);
+		kind = LEAT_TEMPORARY;
 		break;
 	default:
 		return bus_fail(err, status, "connecting to nats-server at %.200s", leat_buf_text(&urls));
 	}
-	enum leat_kind kind = status == NATS_PROTOCOL_ERROR || status == NATS_IO_ERROR ? LEAT_TEMPORARY : LEAT_PERMANENT;
 	return leat_fail(err, kind, LEAT_CODE_FORBIDDEN, "connecting to nats-server at %.200s: %s", leat_buf_text(&urls), leat_buf_text(&why));
 }

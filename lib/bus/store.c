@@ -88,7 +88,7 @@ static bool read_answer(struct leat_outgoing *message, const struct leat_msg *an
 			"no stream takes %.100s (is JetStream on, `leat migrate` done, and may this login publish there?)", message->subject);
 		return true;
 	}
-	BUS_JSON_SCOPED *fields = json_loadb(answer->data, answer->data_bytes, 0, NULL);
+	json_auto_t *fields = json_loadb(answer->data, answer->data_bytes, 0, NULL);
 	const json_t *error = json_object_get(fields, "error");
 	if (error != NULL) {
 		message->kind = bus_fail_api(&message->err, error, message->subject);

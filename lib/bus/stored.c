@@ -37,7 +37,7 @@ static enum leat_kind get_message(struct leat_bus *bus, json_t **message, const 
 		json_decref(request);
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' can't be the name of a stream", stream);
 	}
-	BUS_JSON_SCOPED *answer = NULL;
+	json_auto_t *answer = NULL;
 	if (bus_api(bus, &answer, request, err, "STREAM.MSG.GET.%s", stream) != LEAT_OK)
 		return err->kind;
 	*message = json_incref(json_object_get(answer, "message"));
@@ -46,7 +46,7 @@ static enum leat_kind get_message(struct leat_bus *bus, json_t **message, const 
 
 enum leat_kind leat_stream_get_time(struct leat_bus *bus, const char *stream, uint64_t seq, int64_t *timestamp_ns, struct leat_error *err)
 {
-	BUS_JSON_SCOPED *message = NULL;
+	json_auto_t *message = NULL;
 	if (get_message(bus, &message, stream, json_pack("{s:I}", "seq", (json_int_t)seq), err) != LEAT_OK)
 		return err->kind;
 	*timestamp_ns = bus_json_time_ns(message, "time");
@@ -56,7 +56,7 @@ enum leat_kind leat_stream_get_time(struct leat_bus *bus, const char *stream, ui
 enum leat_kind leat_stream_get_next(
 	struct leat_bus *bus, const char *stream, const char *subject, uint64_t *seq, struct leat_msg *out, struct leat_error *err)
 {
-	BUS_JSON_SCOPED *message = NULL;
+	json_auto_t *message = NULL;
 	json_t *request = json_pack("{s:I, s:s}", "seq", (json_int_t)(*seq > 0 ? *seq : 1), "next_by_subj", subject);
 	if (get_message(bus, &message, stream, request, err) != LEAT_OK)
 		return err->kind;

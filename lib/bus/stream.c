@@ -96,9 +96,9 @@ enum leat_kind leat_stream_ensure(
 {
 	if (check_name(config->name, err) != LEAT_OK)
 		return err->kind;
-	BUS_JSON_SCOPED *expected = config_to_json(config);
-	BUS_JSON_SCOPED *made = NULL;
-	BUS_JSON_SCOPED *found = NULL;
+	json_auto_t *expected = config_to_json(config);
+	json_auto_t *made = NULL;
+	json_auto_t *found = NULL;
 	if (bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK) {
 		if (err->code != LEAT_CODE_NOT_FOUND)
 			return err->kind;
@@ -116,7 +116,7 @@ enum leat_kind leat_stream_ensure(
 
 enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, struct leat_stream_state *out, struct leat_error *err)
 {
-	BUS_JSON_SCOPED *info = NULL;
+	json_auto_t *info = NULL;
 	if (check_name(stream, err) != LEAT_OK || bus_api(bus, &info, NULL, err, "STREAM.INFO.%s", stream) != LEAT_OK)
 		return err->kind;
 	const json_t *state = json_object_get(info, "state");

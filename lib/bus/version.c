@@ -81,6 +81,6 @@ void leat_bus_server_version(const struct leat_bus *bus, char out[32])
 	read_line(fd, &greeting);
 	close(fd);
 	const char *object = strchr(leat_buf_text(&greeting), '{');
-	BUS_JSON_SCOPED *info = object != NULL ? json_loads(object, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+	json_auto_t *info = object != NULL ? json_loads(object, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
 	snprintf(out, 32, "%s", bus_json_text(info, "version"));
 }

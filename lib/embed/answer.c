@@ -8,13 +8,6 @@
 #include <jansson.h>
 #include <math.h>
 
-#define JSON_SCOPED __attribute__((cleanup(drop_json))) json_t
-
-static void drop_json(json_t **json)
-{
-	json_decref(*json);
-}
-
 static enum leat_kind refuse(struct leat_error *err, const char *expected)
 {
 	return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "the answer is not one of embeddings: expected %s", expected);
@@ -56,7 +49,7 @@ static enum leat_kind read_item(const json_t *item, size_t count, struct leat_bu
 
 enum leat_kind leat_embed_read_answer(const char *body, size_t body_bytes, size_t count, struct leat_buf *vectors, struct leat_error *err)
 {
-	JSON_SCOPED *answer = json_loadb(body, body_bytes, 0, NULL);
+	json_auto_t *answer = json_loadb(body, body_bytes, 0, NULL);
 	const json_t *data = json_object_get(answer, "data");
 	if (answer == NULL)
 		return refuse(err, "JSON");

@@ -8,8 +8,6 @@
 
 #include "leat/log.h"
 
-#include <string.h>
-
 /* What is to be decided, and how Postgres refused that; zero: all that can be. */
 struct pass {
 	int64_t only;         /* a position */
@@ -103,7 +101,7 @@ bool entity_look_at_floor(struct entity_lane *e)
 		return false;
 	}
 	bool left = leat_pg_int8(result, 0, 0) > 0;
-	bool more = strcmp(leat_pg_text(result, 0, 1), "t") == 0;
+	bool more = leat_pg_bool(result, 0, 1);
 	e->floor_seq = more ? 0 : info.floor_seq;
 	e->floor_wanted = left || info.ack_pending > 0;
 	if (more)

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -64,7 +63,7 @@ static enum leat_kind beat(struct keeper *k, struct leat_error *err)
 	leat_pg_bind_text(&params, LEAT_VERSION);
 	leat_pg_bind_text(&params, leat_buf_text(&lanes));
 	enum leat_kind kind = leat_pg_run(k->link.pg, "heartbeat", &params, &result, err);
-	if (kind == LEAT_OK && strcmp(leat_pg_text(result, 0, 0), "t") == 0)
+	if (kind == LEAT_OK && leat_pg_bool(result, 0, 0))
 		atomic_store(&process->parked_seen, true);
 	k->news_ms = leat_clock_ms() + PAUSE_MS;
 	k->beat_ms = leat_clock_ms() + process->params->process_heartbeat_ms;

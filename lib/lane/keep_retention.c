@@ -55,7 +55,7 @@ static enum leat_kind take_lock(struct keep_retention *r, bool *more, struct lea
 	if (!r->held) {
 		if (run(r, "keep_lock", &none, &result, err) != LEAT_OK)
 			return err->kind;
-		r->held = strcmp(leat_pg_text(result, 0, 0), "t") == 0;
+		r->held = leat_pg_bool(result, 0, 0);
 	}
 	if (!r->held)
 		r->step = KEEP_STEPS - 1;
@@ -140,7 +140,7 @@ static enum leat_kind prune_chunk(struct keep_retention *r, bool *more, struct l
 		return err->kind;
 	r->after = leat_pg_int8(result, 0, 0);
 	leat_lane_count(r->link->lane, LEAT_COUNT_PRUNED, (uint64_t)leat_pg_int8(result, 0, 1));
-	*more = strcmp(leat_pg_text(result, 0, 2), "t") == 0;
+	*more = leat_pg_bool(result, 0, 2);
 	return LEAT_OK;
 }
 

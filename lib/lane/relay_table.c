@@ -1,8 +1,6 @@
 /* The relay and its table: the lock, fetching, settling, and keeping both the table and the part of it that is looked at small. */
 #include "relay.h"
 
-#include <string.h>
-
 enum { RAISE_ROWS = 1000, RAISE_MS = 20 };
 
 /* The answer to a fetch shows that the lock was held when it was asked for; so much later, another may hold it. */
@@ -45,7 +43,7 @@ enum leat_kind relay_take_lock(struct relay *relay, struct leat_error *err)
 	const struct leat_pg_params none = {0};
 	if (leat_pg_run(relay->link.pg, "lock", &none, &result, err) != LEAT_OK)
 		return err->kind;
-	relay->held = strcmp(leat_pg_text(result, 0, 0), "t") == 0;
+	relay->held = leat_pg_bool(result, 0, 0);
 	if (!relay->held)
 		return LEAT_OK;
 	relay_forget_floor(relay);
@@ -116,7 +114,7 @@ enum leat_kind relay_raise_floor(struct relay *relay, struct leat_error *err)
 	if (leat_pg_run(relay->link.pg, "floor", &params, &result, err) != LEAT_OK)
 		return err->kind;
 	floor->looked_ms = leat_clock_ms();
-	if (strcmp(leat_pg_text(result, 0, 0), "t") != 0)
+	if (!leat_pg_bool(result, 0, 0))
 		return LEAT_OK;
 	floor->seq = floor->next;
 	floor->next = floor->highest;
@@ -137,6 +135,6 @@ enum leat_kind relay_shrink(struct relay *relay, bool idle, struct leat_error *e
 	leat_pg_bind_int8(&params, idle ? KEEP_IDLE_BYTES : KEEP_BUSY_BYTES);
 	if (leat_pg_run(relay->link.pg, "shrink", &params, &result, err) != LEAT_OK)
 		return err->kind;
-	relay->large = !idle || strcmp(leat_pg_text(result, 0, 0), "t") != 0;
+	relay->large = !idle || !leat_pg_bool(result, 0, 0);
 	return LEAT_OK;
 }

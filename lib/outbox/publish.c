@@ -40,10 +40,8 @@ static void keep_own_headers(struct leat_buf *out, const char *headers)
 	leat_buf_printf(out, "Leat-Headers-Omitted: %zu\r\n", strlen(headers));
 }
 
-static void write_event(struct letter *out, struct leat_pg_result *rows, size_t row, size_t limit)
+static void write_event(struct letter *out, struct leat_pg_result *rows, size_t row, const char *id, size_t limit)
 {
-	char id[LEAT_UUID_TEXT_BYTES];
-	leat_pg_uuid(rows, row, ID, id);
 	struct leat_event event = {
 		.id = id,
 		.type = leat_pg_text(rows, row, EVENT_TYPE),
@@ -68,7 +66,7 @@ static void write_event(struct letter *out, struct leat_pg_result *rows, size_t 
 	out->body_bytes = out->event.len;
 }
 
-static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t row, size_t limit)
+static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t row, const char *id, size_t limit)
 {
 	size_t headers_bytes;
 	const char *headers = leat_pg_bytes(rows, row, HEADERS, &headers_bytes);
@@ -78,7 +76,7 @@ static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t
 		keep_own_headers(&out->headers, headers);
 	out->body = leat_pg_bytes(rows, row, BODY, &out->body_bytes);
 	if (leat_pg_text(rows, row, EVENT_TYPE) != NULL)
-		write_event(out, rows, row, limit);
+		write_event(out, rows, row, id, limit);
 	if (limit == 0 || out->headers.len + FRAME_BYTES + out->body_bytes <= limit)
 		return;
 
@@ -199,8 +197,8 @@ static void post_init(struct post *post, struct leat_pg_result *rows, size_t lim
 	arrange(post, rows);
 	for (size_t i = 0; i < post->count; i++) {
 		struct letter *letter = &post->letters[i];
-		write_letter(letter, rows, post->rows[i], limit);
 		leat_pg_uuid(rows, post->rows[i], ID, post->ids[i]);
+		write_letter(letter, rows, post->rows[i], post->ids[i], limit);
 		post->messages[i] = (struct leat_outgoing){
 			.subject = leat_pg_text(rows, post->rows[i], SUBJECT),
 			.headers = leat_buf_text(&letter->headers),

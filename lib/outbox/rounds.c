@@ -2,6 +2,7 @@
 #include "rounds.h"
 
 #include "leat/buf.h"
+#include "leat/hash.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,19 +10,10 @@
 
 #define NONE SIZE_MAX
 
-/* FNV-1a. */
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325;
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-	return hash;
-}
-
 /* The place of the subject, or the free one where it belongs. */
 static size_t *find(size_t *table, size_t mask, const char *const *subjects, const char *subject)
 {
-	size_t at = hash_text(subject) & mask;
+	size_t at = leat_hash_text(subject) & mask;
 	while (table[at] != NONE && strcmp(subjects[table[at]], subject) != 0)
 		at = (at + 1) & mask;
 	return &table[at];

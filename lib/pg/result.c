@@ -71,6 +71,12 @@ int64_t leat_pg_int8(const struct leat_pg_result *result, size_t row, int column
 	return (int64_t)be64toh(wire);
 }
 
+bool leat_pg_bool(const struct leat_pg_result *result, size_t row, int column)
+{
+	assert(!is_binary(result, column));
+	return *PQgetvalue(result->pq, (int)row, column) == 't';
+}
+
 int64_t leat_pg_time_us(const struct leat_pg_result *result, size_t row, int column)
 {
 	assert(is_binary(result, column));

@@ -162,6 +162,34 @@ begin
 end
 $$;
 
+-- The fields that the groups write, where they are few and the same all over, as they are where a stream has one kind of producer; null: they
+-- are not. Content and metadata together.
+create or replace function leat.fields_of_groups(p_groups leat.entity_groups) returns text[]
+language plpgsql stable set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
+declare
+	v_fields constant text[] := array(
+		select distinct field
+		from unnest(p_groups.content_positions[1:4] || p_groups.metadata_positions[1:4]) few (written), jsonb_object_keys(written) field);
+begin
+	-- somebody's trigger may write others
+	if exists (
+		select from pg_trigger t
+		where t.tgrelid = 'leat.entities'::regclass and t.tgtype & 3 = 3 and t.tgname <> 'touch' and t.tgenabled <> 'D')
+	then
+		return null;
+	end if;
+	if cardinality(v_fields) > 8
+		or exists (select from unnest(p_groups.content_positions) every (written) where written - v_fields <> '{}')
+		or exists (select from unnest(p_groups.metadata_positions) every (written) where written <> '{}' and written - v_fields <> '{}')
+	then
+		return null;
+	end if;
+	return v_fields;
+end
+$$;
+
 -- Writes the groups of paths `existing` and `mixed`, under the rights that the caller has.
 create or replace function leat.write_entity_groups(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
 language plpgsql set search_path = pg_catalog
@@ -231,34 +259,6 @@ begin
 	if v_written <> cardinality(array_positions(p_paths, 'mixed')) then
 		raise exception using errcode = 'serialization_failure', message = 'an entity was made meanwhile by another batch; try again';
 	end if;
-end
-$$;
-
--- The fields that the groups write, where they are few and the same all over, as they are where a stream has one kind of producer; null: they
--- are not. Content and metadata together.
-create or replace function leat.fields_of_groups(p_groups leat.entity_groups) returns text[]
-language plpgsql stable set search_path = pg_catalog
-set plan_cache_mode = force_generic_plan set jit = off
-as $$
-declare
-	v_fields constant text[] := array(
-		select distinct field
-		from unnest(p_groups.content_positions[1:4] || p_groups.metadata_positions[1:4]) few (written), jsonb_object_keys(written) field);
-begin
-	-- somebody's trigger may write others
-	if exists (
-		select from pg_trigger t
-		where t.tgrelid = 'leat.entities'::regclass and t.tgtype & 3 = 3 and t.tgname <> 'touch' and t.tgenabled <> 'D')
-	then
-		return null;
-	end if;
-	if cardinality(v_fields) > 8
-		or exists (select from unnest(p_groups.content_positions) every (written) where written - v_fields <> '{}')
-		or exists (select from unnest(p_groups.metadata_positions) every (written) where written <> '{}' and written - v_fields <> '{}')
-	then
-		return null;
-	end if;
-	return v_fields;
 end
 $$;
 

@@ -67,7 +67,7 @@ begin
 			case when n.id is not null then
 				row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image
 			end as new
-		from %2$s
+		from %1$s
 		where n.content is distinct from o.content or n.metadata is distinct from o.metadata or n.entity_type is distinct from o.entity_type
 			or n.key is distinct from o.key or n.deleted_at is distinct from o.deleted_at or n.locked_fields is distinct from o.locked_fields
 	), signed as materialized (
@@ -80,7 +80,7 @@ begin
 			offset 0) ledger on true
 	), logged as (
 		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, actor, old, new)
-		select c.tenant_id, c.entity_id, '%3$s', case when v_asks then c.intent when v_claims is null then c.position end, session_user,
+		select c.tenant_id, c.entity_id, '%2$s', case when v_asks then c.intent when v_claims is null then c.position end, session_user,
 			coalesce(c.actor, v_claims ->> 'sub'), c.old, c.new
 		from signed c
 	)
@@ -116,7 +116,7 @@ begin
 	loop
 		execute format('create or replace function leat.note_%1$s() returns trigger language plpgsql security definer
 			set search_path = pg_catalog set enable_hashjoin = on set enable_seqscan = off as %2$L',
-			v_way.operation, format(v_body, '', v_way.source, replace(v_way.operation, 'truncate', 'delete')));
+			v_way.operation, format(v_body, v_way.source, replace(v_way.operation, 'truncate', 'delete')));
 		execute format('create or replace trigger note_%1$s %2$s %1$s on leat.entities %3$s for each statement execute function leat.note_%1$s()',
 			v_way.operation, v_way.at, v_way.tables);
 	end loop;

@@ -28,6 +28,16 @@ static void teardown(void)
 
 TestSuite(ledger_pruning, .init = setup, .fini = teardown);
 
+/* A second after those of put_many. */
+static void put_second_later(int64_t first, int64_t last)
+{
+	for (int64_t seq = first; seq <= last; seq++) {
+		struct message message = intent(seq, "upsert", ENTITY_1, "");
+		message.at_ms = 1000 + seq;
+		cr_assert_eq(put(&gate, message), LEAT_OUTCOME_APPLIED);
+	}
+}
+
 /* Messages 1 to `last`, each an upsert with its sequence as Leat-Id. */
 static void put_many(int64_t last)
 {
@@ -175,11 +185,7 @@ Test(ledger_pruning, of_a_stream_made_again_the_old_epoch_goes_but_for_its_newes
 {
 	put_many(5);
 	rig_sql(&rig, "select leat.check_stream('" STREAM "', " AT ")", INT64_C(1000));
-	for (int64_t seq = 1; seq <= 3; seq++) {
-		struct message message = intent(seq, "upsert", ENTITY_1, "");
-		message.at_ms = 1000 + seq;
-		cr_assert_eq(put(&gate, message), LEAT_OUTCOME_APPLIED);
-	}
+	put_second_later(1, 3);
 	cr_expect_eq(prune(1000, 2, 1002, 2), 5);
 	expect_ledger("0|5 1|2 1|3");
 	cr_expect_eq(prune(1000, EVERYTHING, EVERYTHING, 2), 1);
@@ -190,11 +196,7 @@ Test(ledger_pruning, what_lies_before_a_cut_stays_while_the_stream_may_hold_it)
 {
 	put_many(6);
 	rig_sql(&rig, "select leat.stream_was_cut('" STREAM "', 0, " AT ")", INT64_C(6));
-	for (int64_t seq = 5; seq <= 7; seq++) {
-		struct message message = intent(seq, "upsert", ENTITY_1, "");
-		message.at_ms = 1000 + seq;
-		cr_assert_eq(put(&gate, message), LEAT_OUTCOME_APPLIED);
-	}
+	put_second_later(5, 7);
 	cr_expect_eq(prune(0, 3, 3, 100), 2);
 	expect_ledger("0|3 0|4 0|5 0|6 1|5 1|6 1|7");
 	cr_expect_eq(prune(0, 6, 1006, 100), 4);

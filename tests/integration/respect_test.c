@@ -3,11 +3,10 @@
  *
  * ENTITY_1 exists in every test, with a and b at position 1.
  */
-#include "intents.h"
+#include "beside.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define REPLY_TO "leat.reply." RIG_TENANT_A ".1"
@@ -246,7 +245,7 @@ Test(respect, what_is_not_skipped_keeps_its_text_and_its_place)
 	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	rig_sql_expect(&rig,
 		"{\"a\": 1, \"b\": 5, \"c\": 6, \"n\": null, \"é\": 12345678901234567890.50} {\"a\": 1, \"b\": 5, \"c\": 6, \"n\": 3, \"é\": 3} "
-	    "{\"a\": 5}",
+		"{\"a\": 5}",
 		"select concat_ws(' ', content, content_positions, metadata) from leat.entities");
 	expect_skipped(3, "[\"a\"]");
 	expect_skipped(5, "[\"a\"]");
@@ -328,52 +327,19 @@ Test(respect, a_duplicate_in_the_same_batch_tells_it_too)
 
 /* ---- two connections ---- */
 
-struct hand {
-	struct gate gate;
-	const struct message *const *messages;
-	size_t count;
-	enum leat_kind kind;
-	struct leat_error err;
+/* How the others end is for the ledger to tell. */
+static void put_others_beside(struct message first, const struct message *const *others, size_t count)
+{
 	struct answer answers[2];
-};
-
-static void *put_by(void *argument)
-{
-	struct hand *hand = argument;
-	hand->kind = gate_apply(&hand->gate, hand->messages, hand->count, hand->answers, &hand->err);
-	return NULL;
-}
-
-static void run_sql(const char *sql)
-{
-	struct leat_error err;
-	cr_assert_eq(leat_pg_run_sql(gate.pg, sql, NULL, &err), LEAT_OK, "%s", err.text);
-}
-
-/* The first is applied and not committed when the others come, on another connection, and wait for the row. */
-static void put_beside(struct message first, const struct message *const *others, size_t count)
-{
-	LEAT_PG_RESULT_SCOPED *pid = NULL;
-	struct hand hand = {.messages = others, .count = count};
-	pthread_t thread;
-	struct leat_error err;
-	gate_open(&hand.gate, &rig);
-	cr_assert_eq(leat_pg_run_sql(hand.gate.pg, "select pg_backend_pid()", &pid, &err), LEAT_OK, "%s", err.text);
-	run_sql("begin");
-	cr_assert_eq(put(&gate, first), LEAT_OUTCOME_APPLIED);
-	cr_assert_eq(pthread_create(&thread, NULL, put_by, &hand), 0);
-	rig_sql_wait(&rig, 20, "t", "select cardinality(pg_blocking_pids(%s)) > 0", leat_pg_text(pid, 0, 0));
-	run_sql("commit");
-	pthread_join(thread, NULL);
-	gate_close(&hand.gate);
-	cr_assert_eq(hand.kind, LEAT_OK, "%s", hand.err.text);
-	answers_free(hand.answers, count);
+	cr_assert_leq(count, 2);
+	put_beside(&rig, &gate, first, others, count, answers);
+	answers_free(answers, count);
 }
 
 static void expect_lock_found_by(const struct message *const *waiting, size_t count)
 {
 	int64_t seq = waiting[0]->seq;
-	put_beside(intent(seq - 1, "lock", ENTITY_1, "'fields':['a']"), waiting, count);
+	put_others_beside(intent(seq - 1, "lock", ENTITY_1, "'fields':['a']"), waiting, count);
 	put(&gate, intent(seq + 2, "unlock", ENTITY_1, "'fields':['a']"));
 }
 
@@ -398,7 +364,7 @@ Test(respect, a_lock_that_waited_for_the_row_comes_after_the_write)
 {
 	const struct message lock = intent(2, "lock", ENTITY_1, "'fields':['a']");
 	const struct message *const others[] = {&lock};
-	put_beside(intent(3, "merge", ENTITY_1, "'content':{'a':3}" RESPECTS), others, 1);
+	put_others_beside(intent(3, "merge", ENTITY_1, "'content':{'a':3}" RESPECTS), others, 1);
 	expect_skipped(3, "");
 	rig_sql_expect(&rig, "{\"a\": 3, \"b\": 1} {a}", "select concat_ws(' ', content, locked_fields) from leat.entities");
 }

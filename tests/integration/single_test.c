@@ -2,12 +2,11 @@
  * The short way of a batch of one (sql/functions/55_entity_single.sql): where it is taken it says and writes what the set-based path would;
  * where it is not, nothing of the attempt is left, and the set-based path decides.
  */
-#include "intents.h"
+#include "beside.h"
 #include "load.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define EPOCH_1 (INT64_C(1) << 40)
@@ -356,47 +355,14 @@ Test(single, the_first_message_of_an_epoch_is_noted)
 
 /* ---- in two hands at once ---- */
 
-struct hand {
-	struct gate gate;
-	struct message message;
-	enum leat_kind kind;
-	struct leat_error err;
-	struct answer answer;
-};
-
-static void *put_by(void *argument)
-{
-	struct hand *hand = argument;
-	const struct message *message = &hand->message;
-	hand->kind = gate_apply(&hand->gate, &message, 1, &hand->answer, &hand->err);
-	return NULL;
-}
-
-static void run_sql(const char *sql)
-{
-	struct leat_error err;
-	cr_assert_eq(leat_pg_run_sql(gate.pg, sql, NULL, &err), LEAT_OK, "%s", err.text);
-}
-
-/* The first is applied and not committed when the second comes. */
 static void expect_of_second(struct message first, struct message second, enum leat_outcome expected)
 {
-	LEAT_PG_RESULT_SCOPED *pid = NULL;
-	struct hand hand = {.message = second};
-	pthread_t thread;
-	struct leat_error err;
-	gate_open(&hand.gate, &rig);
-	cr_assert_eq(leat_pg_run_sql(hand.gate.pg, "select pg_backend_pid()", &pid, &err), LEAT_OK, "%s", err.text);
+	const struct message *others[] = {&second};
+	struct answer answer;
 	expect_taken(first);
-	run_sql("begin");
-	cr_assert_eq(put(&gate, first), LEAT_OUTCOME_APPLIED);
-	cr_assert_eq(pthread_create(&thread, NULL, put_by, &hand), 0);
-	rig_sql_wait(&rig, 20, "t", "select cardinality(pg_blocking_pids(%s)) > 0", leat_pg_text(pid, 0, 0));
-	run_sql("commit");
-	pthread_join(thread, NULL);
-	gate_close(&hand.gate);
-	cr_assert_eq(hand.kind, LEAT_OK, "%s", hand.err.text);
-	cr_assert_eq(hand.answer.outcome, expected, "outcome %d", hand.answer.outcome);
+	put_beside(&rig, &gate, first, others, 1, &answer);
+	cr_assert_eq(answer.outcome, expected, "outcome %d", answer.outcome);
+	answers_free(&answer, 1);
 	expect_sound_leat_ids();
 }
 

@@ -20,6 +20,7 @@
 #define LEAT_ACTOR_BYTES 256 /* Leat-Actor */
 #define LEAT_REPLY_TO_BYTES 1024
 #define LEAT_BULK_IDS 1000
+#define LEAT_TTL_LIMIT_S 31536000 /* a year: the longest that a question waits */
 
 enum leat_role { LEAT_ROLE_NONE, LEAT_ROLE_USER, LEAT_ROLE_SERVICE, LEAT_ROLE_ENGINE };
 const char *leat_role_name(enum leat_role role); /* "" for none */
@@ -34,21 +35,28 @@ enum leat_field_type {
 	LEAT_FIELD_OBJECT, /* JSON object: fields to write */
 	LEAT_FIELD_NAMES,  /* array of field names */
 	LEAT_FIELD_BOOL,
+	LEAT_FIELD_TEXT,   /* text of 1 to `highest` bytes without control characters */
+	LEAT_FIELD_CHOICE, /* text: one of `choices` */
+	LEAT_FIELD_NUMBER, /* whole number from `lowest` to `highest` */
+	LEAT_FIELD_VALUE,  /* any JSON value */
 };
 
 struct leat_field {
 	const char *name;
 	enum leat_field_type type;
 	bool required;
+	const char *choices; /* words with a bar between them */
+	int64_t lowest;
+	int64_t highest;
 };
 
 #define LEAT_INTENT_FIELDS 8
 
-/* Which of entity_id, (entity_type and key) or entity_ids names the target. */
+/* What names the target. */
 enum leat_target {
-	LEAT_TARGET_ID,        /* entity_id */
-	LEAT_TARGET_ID_OR_KEY, /* exactly one of entity_id and key */
-	LEAT_TARGET_IDS,       /* entity_ids */
+	LEAT_TARGET_ID,        /* the row's first field, a UUID */
+	LEAT_TARGET_ID_OR_KEY, /* exactly one of entity_id, the first field, and key */
+	LEAT_TARGET_IDS,       /* the first field, several UUIDs */
 };
 
 struct leat_intent_type {
@@ -103,10 +111,10 @@ struct leat_intent {
 	const struct leat_intent_type *type; /* NULL when rejected before it was known */
 	const char *id;                      /* NULL for none, or when it is not a legal one */
 	const char *actor;
-	const char *reply_to;       /* NULL for none or one that is not allowed: then the intent is applied without a reply */
-	const char *traceparent;    /* NULL for none or malformed: W3C says ignore */
-	struct leat_uuid entity_id; /* of a single target; UUIDv5(tenant, "<entity_type>:<key>") when it was named by key */
-	struct leat_uuid *targets;  /* entity_ids, sorted, each once; NULL otherwise */
+	const char *reply_to;      /* NULL for none or one that is not allowed: then the intent is applied without a reply */
+	const char *traceparent;   /* NULL for none or malformed: W3C says ignore */
+	struct leat_uuid target;   /* of a single one; UUIDv5(tenant, "<entity_type>:<key>") when it was named by key */
+	struct leat_uuid *targets; /* of LEAT_TARGET_IDS, sorted, each once; NULL otherwise */
 	size_t target_count;
 };
 

@@ -74,7 +74,8 @@ static enum leat_kind is_ahead(
 		return err->kind;
 	*ahead = reached > state.last_seq;
 	if (*ahead) {
-		bus_complain(bus, "consumer %s of %s is at message %" PRIu64 ", the stream ends at %" PRIu64 ": making it again, from the first message",
+		bus_complain(bus,
+			"consumer %s of %s is at message %" PRIu64 ", the stream ends at %" PRIu64 ": making it again, from the first message",
 			options->durable, options->stream, reached, state.last_seq);
 	}
 	return LEAT_OK;

@@ -54,7 +54,7 @@ static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch
 	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_TENANT], subject->routable ? &subject->tenant : NULL);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], role);
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_VERB], subject->routable ? subject->verb : NULL, subject->verb_bytes);
-	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_ENTITY], single ? &intent->entity_id : NULL);
+	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_ENTITY], single ? &intent->target : NULL);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], intent->actor);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], intent->id);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], intent->reply_to);

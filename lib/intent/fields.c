@@ -1,7 +1,9 @@
 /* One reader for each type of field: is the value of that type and within its limits; takes the targets. Fails naming the field. */
 #include "reading.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +25,11 @@ static bool parse_uuid(struct leat_reading *reading, const struct leat_json *val
 
 static enum leat_kind read_uuid(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
 {
-	if (!parse_uuid(reading, value, &reading->out->entity_id))
+	struct leat_uuid uuid;
+	if (!parse_uuid(reading, value, &uuid))
 		return leat_reading_mistyped(reading, field->name, "a UUID as text", value);
+	if (field == reading->out->type->fields)
+		reading->out->target = uuid;
 	return LEAT_OK;
 }
 
@@ -145,6 +150,55 @@ static enum leat_kind read_bool(struct leat_reading *reading, const struct leat_
 	return value->type == LEAT_JSON_BOOL ? LEAT_OK : leat_reading_mistyped(reading, field->name, "true or false", value);
 }
 
+static enum leat_kind read_text(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	char expected[64];
+	snprintf(expected, sizeof expected, "a text of 1 to %" PRId64 " bytes without control characters", field->highest);
+	if (value->type != LEAT_JSON_STRING)
+		return leat_reading_mistyped(reading, field->name, expected, value);
+	struct leat_text text = leat_json_text(value, &reading->scratch);
+	bool good = text.bytes > 0 && text.bytes <= (size_t)field->highest && leat_text_is_printable(text);
+	return good ? LEAT_OK : leat_reading_mistyped(reading, field->name, expected, value);
+}
+
+static enum leat_kind read_choice(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	if (value->type == LEAT_JSON_STRING) {
+		struct leat_text text = leat_json_text(value, &reading->scratch);
+		for (const char *choice = field->choices; *choice != '\0';) {
+			size_t bytes = strcspn(choice, "|");
+			if (bytes == text.bytes && memcmp(choice, text.at, bytes) == 0)
+				return LEAT_OK;
+			choice += choice[bytes] == '|' ? bytes + 1 : bytes;
+		}
+	}
+	LEAT_BUF_SCOPED expected = LEAT_BUF_INIT;
+	leat_buf_printf(&expected, "one of %s", field->choices);
+	return leat_reading_mistyped(reading, field->name, leat_buf_text(&expected), value);
+}
+
+/* Digits only: 1.0 and 1e0 are the same number, but not how one writes a count. */
+static enum leat_kind read_number(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	int64_t number = 0;
+	size_t digits = 0;
+	if (value->type == LEAT_JSON_NUMBER) {
+		while (digits < value->source.bytes && digits < 18 && isdigit((unsigned char)value->source.at[digits]))
+			number = number * 10 + (value->source.at[digits++] - '0');
+	}
+	if (digits > 0 && digits == value->source.bytes && number >= field->lowest && number <= field->highest)
+		return LEAT_OK;
+	char expected[80];
+	snprintf(expected, sizeof expected, "a whole number from %" PRId64 " to %" PRId64, field->lowest, field->highest);
+	return leat_reading_mistyped(reading, field->name, expected, value);
+}
+
+static enum leat_kind read_value(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	(void)reading, (void)field, (void)value;
+	return LEAT_OK;
+}
+
 enum leat_kind leat_reading_field(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
 {
 	static enum leat_kind (*const readers[])(struct leat_reading *, const struct leat_field *, const struct leat_json *) = {
@@ -155,6 +209,10 @@ enum leat_kind leat_reading_field(struct leat_reading *reading, const struct lea
 		[LEAT_FIELD_OBJECT] = read_object,
 		[LEAT_FIELD_NAMES] = read_names,
 		[LEAT_FIELD_BOOL] = read_bool,
+		[LEAT_FIELD_TEXT] = read_text,
+		[LEAT_FIELD_CHOICE] = read_choice,
+		[LEAT_FIELD_NUMBER] = read_number,
+		[LEAT_FIELD_VALUE] = read_value,
 	};
 	return readers[field->type](reading, field, value);
 }

@@ -77,7 +77,7 @@ static void name_target(struct leat_reading *reading, const struct leat_json *en
 	leat_buf_add_text(&name, ":");
 	text = leat_json_text(key, &reading->scratch);
 	leat_buf_add(&name, text.at, text.bytes);
-	leat_uuid_from_name(&reading->out->entity_id, &reading->out->subject.tenant, name.data, name.len);
+	leat_uuid_from_name(&reading->out->target, &reading->out->subject.tenant, name.data, name.len);
 }
 
 /* entity_id or key, not both. The type belongs to the key, except where the message needs it anyway. */
@@ -122,8 +122,7 @@ static enum leat_kind check_names(struct leat_reading *reading)
 		return refuse_nothing(reading);
 	if (reading->names > reading->limits->max_fields)
 		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE,
-			"the message names %" PRId64 " fields; the limit is %" PRId64 " (--max-fields)", reading->names,
-			reading->limits->max_fields);
+			"the message names %" PRId64 " fields; the limit is %" PRId64 " (--max-fields)", reading->names, reading->limits->max_fields);
 	return LEAT_OK;
 }
 

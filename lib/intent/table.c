@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define NAME_BYTES 256
+#define NODE_BYTES 80 /* of a node's id, with the item's number: `node[999]` */
+
 static const struct leat_intent_type table[] = {
 	{"entity", "upsert", LEAT_TARGET_ID_OR_KEY,
 		{{"entity_id", LEAT_FIELD_UUID, false}, {"key", LEAT_FIELD_KEY, false}, {"entity_type", LEAT_FIELD_TYPE, true},
@@ -23,6 +26,33 @@ static const struct leat_intent_type table[] = {
 		"a merge with `respect_locks` leaves these content fields alone from now on"},
 	{"entity", "unlock", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}, {"fields", LEAT_FIELD_NAMES, true}}, "ends that"},
 	{"entity", "delete", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}}, "deletes softly; a later upsert brings it back"},
+
+	{"workflow", "save", LEAT_TARGET_ID,
+		{{"workflow_id", LEAT_FIELD_UUID, true}, {"action", LEAT_FIELD_CHOICE, true, .choices = "new|edit"},
+			{"name", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES}, {"definition", LEAT_FIELD_VALUE, true},
+			{"expected_version", LEAT_FIELD_NUMBER, false, .lowest = 0, .highest = INT32_MAX}},
+		"makes the workflow's next version; `new` of one that is there is an `edit`"},
+	{"workflow", "delete", LEAT_TARGET_ID, {{"workflow_id", LEAT_FIELD_UUID, true}}, "deletes softly; runs keep their version"},
+	{"member", "set", LEAT_TARGET_ID,
+		{{"user_id", LEAT_FIELD_UUID, true}, {"role", LEAT_FIELD_CHOICE, true, .choices = "owner|admin|editor|viewer"}},
+		"makes the user a member of the tenant, or changes the role"},
+	{"member", "remove", LEAT_TARGET_ID, {{"user_id", LEAT_FIELD_UUID, true}}, "ends that"},
+	{"interaction", "ask", LEAT_TARGET_ID,
+		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
+			{"expected_user_id", LEAT_FIELD_UUID, true}, {"payload", LEAT_FIELD_VALUE, true},
+			{"ttl_s", LEAT_FIELD_NUMBER, false, .lowest = 1, .highest = LEAT_TTL_LIMIT_S}, {"run_id", LEAT_FIELD_UUID, false},
+			{"node_id", LEAT_FIELD_TEXT, false, .highest = NODE_BYTES}},
+		"puts a question to a person; asked again, it is open again"},
+	{"interaction", "answer", LEAT_TARGET_ID,
+		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
+			{"user_id", LEAT_FIELD_UUID, true}, {"value", LEAT_FIELD_VALUE, true}},
+		"answers it; the first one wins, and gets the `payload` back"},
+	{"interaction", "withdraw", LEAT_TARGET_ID,
+		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
+			{"user_id", LEAT_FIELD_UUID, false}, {"expected_user_id", LEAT_FIELD_UUID, false}},
+		"takes it back; names the user by one of the two"},
+	{"interaction", "expire", LEAT_TARGET_IDS, {{"interaction_ids", LEAT_FIELD_UUIDS, true}},
+		"ends questions whose time is over; Leat publishes it itself"},
 };
 
 #define ROWS (sizeof table / sizeof *table)
@@ -86,12 +116,27 @@ static const char *value_shape(enum leat_field_type type)
 		return ":[\"field\",…]";
 	case LEAT_FIELD_BOOL:
 		return ":true";
+	case LEAT_FIELD_NUMBER:
+		return ":1";
+	case LEAT_FIELD_VALUE:
+		return ":…";
 	case LEAT_FIELD_UUID:
 	case LEAT_FIELD_TYPE:
 	case LEAT_FIELD_KEY:
+	case LEAT_FIELD_TEXT:
+	case LEAT_FIELD_CHOICE:
 		break;
 	}
 	return "";
+}
+
+/* `:"new"|"edit"`, with the bars as a table in Markdown wants them. */
+static void describe_choices(struct leat_buf *out, const char *choices)
+{
+	leat_buf_add_text(out, ":\"");
+	for (; *choices != '\0'; choices++)
+		leat_buf_add_text(out, *choices == '|' ? "\"\\|\"" : (char[]){*choices, '\0'});
+	leat_buf_add_text(out, "\"");
 }
 
 static bool names_target(const struct leat_field *field)
@@ -110,8 +155,11 @@ static void describe_body(struct leat_buf *out, const struct leat_intent_type *t
 		const struct leat_field *field = &type->fields[i];
 		if (choice && names_target(field))
 			continue;
-		leat_buf_printf(
-			out, "%s\"%s\"%s%s", choice || i > 0 ? ", " : "", field->name, value_shape(field->type), field->required ? "" : "?");
+		leat_buf_printf(out, "%s\"%s\"%s", choice || i > 0 ? ", " : "", field->name, value_shape(field->type));
+		if (field->type == LEAT_FIELD_CHOICE)
+			describe_choices(out, field->choices);
+		if (!field->required)
+			leat_buf_add_text(out, "?");
 	}
 }
 

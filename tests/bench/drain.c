@@ -52,7 +52,7 @@ void bench_drain(struct bench *bench)
 			if (consumers[i] == 1)
 				of_one = per_s;
 			bench_print("{\"figure\":\"drain\",\"keys\":\"%s\",\"by\":\"%s\",\"consumers\":%zu,\"messages\":%d,\"per_s\":%.0f,\"yardstick_"
-			            "per_s\":%.0f,"
+						"per_s\":%.0f,"
 						"\"ratio\":%.2f,\"of_one_consumer\":%.2f}",
 				kind->keys, kind->role == LOAD_USERS ? "users" : "a service", consumers[i], MESSAGES, per_s, bench->yardstick_per_s,
 				per_s / bench->yardstick_per_s, per_s / of_one);

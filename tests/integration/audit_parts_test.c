@@ -49,7 +49,7 @@ static void add_row(const char *at)
 {
 	rig_sql(&rig,
 		"insert into leat.audit_log (at, tenant_id, entity_id, operation) values (now() + interval '%s', gen_random_uuid(), "
-	    "gen_random_uuid(),"
+		"gen_random_uuid(),"
 		" 'insert')",
 		at);
 }
@@ -61,7 +61,7 @@ Test(audit_parts, a_new_database_has_the_parts_of_today_and_a_week)
 	rig_sql_expect(&rig, "8 8 t",
 		"select concat_ws(' ', count(*), count(*) filter (where part::text = 'leat.audit_log_' || to_char(from_at at time zone 'UTC', "
 		"'YYYYMMDD') and until_at = from_at + interval '24 hours'), bool_or(now() >= from_at and now() < until_at)) from "
-	    "leat.audit_parts()");
+		"leat.audit_parts()");
 	rig_sql_expect(&rig, "0 ", "select concat(made, ' ', trouble) from leat.make_audit_parts(7)");
 	rig_sql_expect(&rig, "2 ", "select concat(made, ' ', trouble) from leat.make_audit_parts(9)");
 }
@@ -157,7 +157,7 @@ Test(audit_parts, what_lay_in_the_default_part_before_an_upgrade_becomes_a_part_
 	rig_sql_expect(&rig, "4 1 3 t",
 		"select concat_ws(' ', " ROWS ", " DEFAULT_ROWS ", count(*), bool_and(relrowsecurity)) from leat.audit_log l"
 		" join leat.audit_parts() p on p.part = l.tableoid and p.part::text like 'leat.audit_log_until_2%%' join pg_class c on c.oid = "
-	    "p.part");
+		"p.part");
 	rig_sql_expect(&rig, "0 ", "select concat(dropped, ' ', trouble) from leat.drop_audit_parts(720)");
 	rig_sql_expect(&rig, "1 ", "select concat(dropped, ' ', trouble) from leat.drop_audit_parts(-24)");
 	cr_expect_eq(rig_sql_int(&rig, "select " ROWS), 1);

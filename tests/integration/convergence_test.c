@@ -117,8 +117,9 @@ static int64_t ack_floor(const struct deliveries *deliveries)
 
 static void forget_all(void)
 {
-	rig_sql(&rig, "truncate leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.audit_log, leat.stream_floors,"
-				  " leat.stream_epochs");
+	rig_sql(&rig,
+		"truncate leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.audit_log, leat.stream_floors,"
+		" leat.stream_epochs");
 }
 
 static void apply_batch(struct gate *gate, struct deliveries *deliveries, size_t most)

@@ -253,9 +253,9 @@ Test(embedding, a_tenant_sees_its_own_vectors_and_nothing_else_of_it)
 	rig_sql_expect(&rig, "{9,14}", "select string_agg(embedding::text, ' ') from leat.embeddings");
 	rig_sql_expect(&rig, "f f f f f f",
 		"select concat_ws(' ', has_table_privilege('leat.embeddings', 'insert, update, delete'), "
-	    "has_table_privilege('leat.embedding_queue',"
+		"has_table_privilege('leat.embedding_queue',"
 		" 'select'), has_table_privilege('leat.embedding_changes', 'select, insert'), has_table_privilege('leat.embedding_state', "
-	    "'select'),"
+		"'select'),"
 		" has_function_privilege('leat.start_embedding(text)', 'execute'), has_function_privilege('leat.stop_embedding()', 'execute'))");
 	rig_sql(&rig, "update leat.entities set content = '{\"n\": 10}'"); /* of this tenant; the trigger notes it all the same */
 	rig_sql(&rig, "reset role");

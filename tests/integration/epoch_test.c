@@ -1,6 +1,6 @@
 /*
- * Streams that are not what they were: deleted and made again, or cut back as after a power loss. New messages bear sequences that the ledger
- * knows; all of them are applied, and what was applied before stays.
+ * Streams that are not what they were: deleted and made again, or cut back as after a power loss. New messages bear sequences that the
+ * ledger knows; all of them are applied, and what was applied before stays.
  */
 #include "load.h"
 
@@ -33,7 +33,8 @@ static void expect_merged(const char *field, size_t count)
 {
 	rig_sql_expect(&rig, "",
 		"select id || ': ' || content from leat.entities"
-		" where (content ->> '%s')::int is distinct from ('x' || right(id::text, 8))::bit(32)::int + %zu limit 1", field, count - ENTITIES);
+		" where (content ->> '%s')::int is distinct from ('x' || right(id::text, 8))::bit(32)::int + %zu limit 1",
+		field, count - ENTITIES);
 }
 
 static void expect_all_applied(void)

@@ -110,7 +110,7 @@ Test(event, what_triggers_of_others_write_is_named)
 	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
 	rig_sql_expect(&rig, "1 children/, 2 slug+title/",
 		"select string_agg(concat(entity, ' ', (select string_agg(f, '+' order by f) from jsonb_array_elements_text(data #> "
-	    "'{changed,content}') f),"
+		"'{changed,content}') f),"
 		" '/'), ', ' order by entity) from event");
 }
 

@@ -194,8 +194,8 @@ Test(keep, one_of_two_prunes_and_when_it_is_killed_the_other)
 
 Test(keep, a_log_that_somebody_reads_for_long_holds_up_neither_keeper_nor_intents)
 {
-	rig_sql(&rig,
-		"create table old partition of leat.audit_log for values from (now() - interval '40 days') to (now() - interval '39 days')");
+	rig_sql(
+		&rig, "create table old partition of leat.audit_log for values from (now() - interval '40 days') to (now() - interval '39 days')");
 	rig_sql(&rig, "begin; select count(*) from leat.audit_log");
 	load_start_consumer(&rig, "consume", busy);
 	say_wait_log(&rig, "consume", "somebody holds a lock on leat.audit_log: public.old was not dropped; trying again every 100 ms");

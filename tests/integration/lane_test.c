@@ -1,6 +1,6 @@
 /*
- * The life and death of a consumer process: what it gives back at SIGTERM, what remains after SIGKILL between any two steps, and what it does
- * when its durable or its stream is deleted underneath.
+ * The life and death of a consumer process: what it gives back at SIGTERM, what remains after SIGKILL between any two steps, and what it
+ * does when its durable or its stream is deleted underneath.
  *
  * The test holds a consumer at a certain step with a row lock: the batch that wants to write the row waits inside Postgres.
  */
@@ -82,8 +82,8 @@ static void lock_entity(void)
 
 static void wait_until_blocked(void)
 {
-	rig_sql_wait(&rig, 60, "t",
-		"select exists (select from pg_locks l where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid)))");
+	rig_sql_wait(
+		&rig, 60, "t", "select exists (select from pg_locks l where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid)))");
 }
 
 static void unlock_entity(void)
@@ -226,7 +226,8 @@ Test(lane, a_durable_deleted_underneath_is_made_again)
 	start_first(impatient);
 	cr_assert_eq(
 		leat_bus_publish(rig_bus(&rig), "$JS.API.CONSUMER.DELETE.LEAT_ENTITY.leat-entity", NULL, "", 0, &err), LEAT_OK, "%s", err.text);
-	rig_sql_wait(&rig, 60, "t", "select (lanes #>> '{entity,reconnects}')::int > 0 and lanes #>> '{entity,state}' = 'working' from leat.processes");
+	rig_sql_wait(
+		&rig, 60, "t", "select (lanes #>> '{entity,reconnects}')::int > 0 and lanes #>> '{entity,state}' = 'working' from leat.processes");
 	store_merges();
 	expect_each_merge_once();
 	char *output;
@@ -304,8 +305,9 @@ Test(lane, the_memory_of_an_ordinary_batch_is_kept_and_that_of_a_large_one_freed
 
 Test(lane, headers_count_toward_the_bytes_that_the_relay_fetches)
 {
-	rig_sql(&rig, "insert into leat.outbox (subject, headers, body) select 'leat.dead.x', convert_to(repeat('x', 6000), 'UTF8'), ''"
-				  " from generate_series(1, 5)");
+	rig_sql(&rig,
+		"insert into leat.outbox (subject, headers, body) select 'leat.dead.x', convert_to(repeat('x', 6000), 'UTF8'), ''"
+		" from generate_series(1, 5)");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(0, 10, 10000)"), 2);
 }
 
@@ -332,7 +334,8 @@ Test(lane, both_sides_of_a_connection_notice_that_the_other_vanished)
 	cr_expect(some_socket_gives_up_after(20000));
 	cr_assert_eq(leat_pg_run_sql(pg,
 					 "select concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),"
-					 " current_setting('tcp_keepalives_count'), current_setting('tcp_user_timeout'))", &result, &err),
+					 " current_setting('tcp_keepalives_count'), current_setting('tcp_user_timeout'))",
+					 &result, &err),
 		LEAT_OK, "%s", err.text);
 	cr_expect_str_eq(leat_pg_text(result, 0, 0), "10 5 3 20000");
 	leat_pg_close(pg);

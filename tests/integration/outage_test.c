@@ -1,6 +1,6 @@
 /*
- * Outages under load: Postgres or nats-server stops, or hangs, and comes back. No message is lost or dead-lettered, the consumer waits without
- * using the processor, and catches up by itself.
+ * Outages under load: Postgres or nats-server stops, or hangs, and comes back. No message is lost or dead-lettered, the consumer waits
+ * without using the processor, and catches up by itself.
  */
 #include "load.h"
 
@@ -12,8 +12,8 @@
 #include <signal.h>
 
 #define ENTITIES 100
-#define MERGES 1000       /* each time */
-#define CPU_PERCENT 10    /* of a core, at most, with sanitizers and all */
+#define MERGES 1000    /* each time */
+#define CPU_PERCENT 10 /* of a core, at most, with sanitizers and all */
 
 static struct rig rig;
 
@@ -34,8 +34,8 @@ static const char *const settings[] = {"--retry-limit-ms", "1000", "--idle-heart
 
 static void expect_merged(const char *field)
 {
-	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.entities where (content ->> '%s')::int >= %d", field, MERGES - ENTITIES), ENTITIES,
-		"%s is not everywhere", field);
+	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.entities where (content ->> '%s')::int >= %d", field, MERGES - ENTITIES),
+		ENTITIES, "%s is not everywhere", field);
 }
 
 /* ---- the ways to stop ---- */

@@ -1,4 +1,5 @@
-/* Applying any part of a stream again changes no row and writes none. Another queue group's durable starts at the beginning: it does just that. */
+/* Applying any part of a stream again changes no row and writes none. Another queue group's durable starts at the beginning: it does just
+ * that. */
 #include "load.h"
 #include "story.h"
 
@@ -63,7 +64,8 @@ static void expect_untouched(const char *before, int64_t dead)
 
 static void wait_until_consumed(const char *group, int64_t messages)
 {
-	rig_sql_wait(&rig, 90, "t", "select coalesce(sum((lanes #>> '{entity,known}')::int), 0) >= %lld from leat.processes where queue_group = '%s'",
+	rig_sql_wait(&rig, 90, "t",
+		"select coalesce(sum((lanes #>> '{entity,known}')::int), 0) >= %lld from leat.processes where queue_group = '%s'",
 		(long long)messages, group);
 }
 

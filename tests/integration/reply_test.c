@@ -49,7 +49,8 @@ static char *ask(const char *selected, int64_t count, int64_t reply_bytes)
 		"  array_fill('leat.intent.x'::text, array[n]), array_fill('" RIG_TENANT_A
 		"'::uuid, array[n]), array_fill('service'::text, array[n]),"
 		"  array_fill('merge'::text, array[n]), array_fill('" ENTITY_1 "'::uuid, array[n]), array_fill(null::text, array[n]),"
-		"  array_fill(null::text, array[n]), array_fill('" REPLY_TO "'::text, array[n]), array_fill(null::text, array[n]), array_fill(''::bytea, array[n]),"
+		"  array_fill(null::text, array[n]), array_fill('" REPLY_TO
+		"'::text, array[n]), array_fill(null::text, array[n]), array_fill(''::bytea, array[n]),"
 		"  array_fill('{\"entity_id\":\"" ENTITY_1
 		"\"}'::bytea, array[n]), array_fill(null::text, array[n]), array_fill(null::text, array[n]),"
 		"  %" PRId64 ") said",

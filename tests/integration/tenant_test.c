@@ -36,8 +36,10 @@ static void expect_outcome(uint64_t seq, const char *expected)
 
 Test(tenant, the_same_id_in_two_tenants_is_two_entities)
 {
-	rig_intent(&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"a\"}}");
-	rig_intent(&rig, RIG_TENANT_B, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"b\"}}");
+	rig_intent(
+		&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"a\"}}");
+	rig_intent(
+		&rig, RIG_TENANT_B, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"b\"}}");
 	rig_intent(&rig, RIG_TENANT_A, "entity.merge", NULL, "{\"entity_id\":\"" ENTITY "\",\"metadata\":{\"more\":1}}");
 	rig_intent(&rig, RIG_TENANT_B, "entity.delete", NULL, "{\"entity_id\":\"" ENTITY "\"}");
 	load_wait_settled(&rig, 4, 60);
@@ -84,7 +86,8 @@ Test(tenant, no_body_or_header_reaches_another_tenants_entity)
 			"{\"entity_id\":\"" ENTITY "\",\"content\":{\"stolen\":1}}"},
 	};
 	const size_t count = sizeof intents / sizeof *intents;
-	rig_intent(&rig, RIG_TENANT_B, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"b\"}}");
+	rig_intent(
+		&rig, RIG_TENANT_B, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"b\"}}");
 	rig_intent(&rig, RIG_TENANT_B, "entity.upsert", NULL, "{\"key\":\"k\",\"entity_type\":\"x\",\"content\":{\"of\":\"b\"}}");
 	for (size_t i = 0; i < count; i++)
 		rig_intent(&rig, RIG_TENANT_A, intents[i][0], intents[i][1], intents[i][2]);
@@ -92,7 +95,8 @@ Test(tenant, no_body_or_header_reaches_another_tenants_entity)
 	expect_entity(RIG_TENANT_B, "{\"of\": \"b\"}");
 	expect_entity(RIG_TENANT_A, "");
 	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.entities where content <> '{\"of\": \"b\"}'"), 0);
-	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected' and code in ('not_found', 'invalid_message')"),
+	cr_assert_eq(
+		rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected' and code in ('not_found', 'invalid_message')"),
 		(int64_t)count);
 }
 
@@ -103,7 +107,8 @@ Test(tenant, a_subject_without_a_tenant_fails_closed)
 		"leat.intent." RIG_TENANT_A "x.service.entity.merge",
 		"leat.intent." RIG_TENANT_A ".nobody.entity.merge",
 	};
-	rig_intent(&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"a\"}}");
+	rig_intent(
+		&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\",\"content\":{\"of\":\"a\"}}");
 	for (size_t i = 0; i < 3; i++)
 		rig_publish(&rig, subjects[i], NULL, "{\"entity_id\":\"" ENTITY "\",\"content\":{\"stolen\":1}}");
 	load_wait_settled(&rig, 4, 60);
@@ -132,7 +137,8 @@ Test(tenant, a_reply_goes_to_ones_own_tenant_only)
 		"{\"entity_id\":\"" ENTITY "\",\"entity_type\":\"x\"}");
 	load_wait_settled(&rig, (int64_t)count + 1, 60);
 	load_wait_dead(&rig, (int64_t)count, 60);
-	cr_assert_eq(rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected' and code = 'invalid_message'"), (int64_t)count);
+	cr_assert_eq(
+		rig_sql_int(&rig, "select count(*) from leat.activity where outcome = 'rejected' and code = 'invalid_message'"), (int64_t)count);
 
 	cr_assert_eq(leat_inbox_next(own, 30000, &msg, &err), LEAT_OK, "%s", err.text);
 	cr_assert_str_eq(msg.subject, "leat.reply." RIG_TENANT_A ".x");

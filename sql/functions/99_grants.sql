@@ -1,17 +1,20 @@
 -- Who may call and touch what. Runs whenever a file of functions changed, after all of them: Postgres lets everybody call a new function.
 --
 -- service_role: all that the lanes do. authenticated: the entities of its tenant, under row-level security, and the functions that write
--- to them; no rights on ledger, outbox or audit log. What has a trigger or owner's rights (SECURITY DEFINER) is called by nobody else.
+-- to them; what its policies show it of members, workflows and questions; no rights on ledger, outbox or audit log. What has a trigger or
+-- owner's rights (SECURITY DEFINER) is called by nobody else, but for what policies ask.
 
 grant usage on schema leat to authenticated, service_role;
 revoke all on all functions in schema leat from public, authenticated;
 grant execute on all functions in schema leat to service_role;
 
 grant select, insert, update, delete on leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.stream_epochs,
-	leat.stream_floors, leat.processes to service_role;
+	leat.stream_floors, leat.processes, leat.members, leat.workflows, leat.interactions to service_role;
+grant select, insert on leat.workflow_versions to service_role;
 grant select on leat.audit_log, leat.schema_files to service_role;
 
 grant select, insert, update on leat.entities to authenticated;
+grant select on leat.members, leat.workflows, leat.workflow_versions, leat.interactions to authenticated;
 do $$
 declare
 	v_function regprocedure;
@@ -20,7 +23,7 @@ begin
 	for v_function in
 		select p.oid::regprocedure from pg_proc p
 		where p.pronamespace = 'leat'::regnamespace and not p.prosecdef and p.proname = any (array[
-			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'current_tenant',
+			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'current_tenant', 'current_user_id',
 			'newer_fields', 'fields_since', 'fields_at', 'names_at', 'fields_without', 'upserts_that_matter', 'positions_of', 'merged',
 			'target_state', 'part_after', 'entity_after', 'change_entities', 'change_unlocked', 'upsert_entity', 'absent_message',
 			'write_entity_intent', 'write_entity_groups'])
@@ -29,6 +32,7 @@ begin
 	end loop;
 end
 $$;
+grant execute on function leat.current_member_role() to authenticated;
 
 -- pg_temp is searched before anything else, for types too, unless a search_path names it: whoever may make temporary objects could lend a
 -- trigger function a type `text` with a CHECK of their own, which then runs with the owner's rights.

@@ -44,6 +44,10 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		"embeddings service_role: delete insert select update\n"
 		"entities authenticated: insert select update\n"
 		"entities service_role: delete insert select update\n"
+		"interactions authenticated: select\n"
+		"interactions service_role: delete insert select update\n"
+		"members authenticated: select\n"
+		"members service_role: delete insert select update\n"
 		"message_ids service_role: delete insert select update\n"
 		"outbox service_role: delete insert select update\n"
 		"outbox_seq_seq nobody\n"
@@ -51,7 +55,11 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		"processes service_role: delete insert select update\n"
 		"schema_files service_role: select\n"
 		"stream_epochs service_role: delete insert select update\n"
-		"stream_floors service_role: delete insert select update",
+		"stream_floors service_role: delete insert select update\n"
+		"workflow_versions authenticated: select\n"
+		"workflow_versions service_role: insert select\n"
+		"workflows authenticated: select\n"
+		"workflows service_role: delete insert select update",
 		"select string_agg(line, E'\\n' order by line collate \"C\") from ("
 		" select distinct concat(regexp_replace(c.relname, '_\\d{8}$', '_<day>'), ' ', coalesce(g.line, 'nobody')) as line"
 		" from pg_class c"
@@ -68,6 +76,10 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		" from pg_namespace n, aclexplode(n.nspacl) where n.nspname = 'leat' and grantee <> n.nspowner");
 }
 
+#define OF_MEMBERS                                                                                                                         \
+	"((tenant_id = ( SELECT leat.current_tenant() AS current_tenant))"                                                                     \
+	" AND (( SELECT leat.current_member_role() AS current_member_role) IS NOT NULL))"
+
 Test(grants, each_table_with_tenants_has_row_level_security_and_no_policy_but_these)
 {
 	rig_sql_expect(&rig, "",
@@ -80,7 +92,12 @@ Test(grants, each_table_with_tenants_has_row_level_security_and_no_policy_but_th
 	rig_sql_expect(&rig,
 		"embeddings SELECT (tenant_id = ( SELECT leat.current_tenant() AS current_tenant))\n"
 		"entities ALL (tenant_id = ( SELECT leat.current_tenant() AS current_tenant))"
-		" (tenant_id = ( SELECT leat.current_tenant() AS current_tenant))",
+		" (tenant_id = ( SELECT leat.current_tenant() AS current_tenant))\n"
+		"interactions SELECT ((tenant_id = ( SELECT leat.current_tenant() AS current_tenant))"
+		" AND (expected_user_id = ( SELECT leat.current_user_id() AS current_user_id)))\n"
+		"members SELECT " OF_MEMBERS "\n"
+		"workflow_versions SELECT " OF_MEMBERS "\n"
+		"workflows SELECT " OF_MEMBERS,
 		"select string_agg(concat_ws(' ', tablename, cmd, qual, with_check), E'\\n' order by tablename) from pg_policies"
 		" where schemaname = 'leat' and roles <> '{service_role}'");
 	rig_sql_expect(&rig, "0", "select count(*) from pg_policies where schemaname = 'leat' and permissive <> 'PERMISSIVE'");
@@ -91,9 +108,9 @@ Test(grants, each_table_with_tenants_has_row_level_security_and_no_policy_but_th
 Test(grants, each_function_is_for_whom_it_is_meant)
 {
 	rig_sql_expect(&rig,
-		"absent_message change_entities change_unlocked current_tenant entity_after expect_object fields_at fields_since fields_without"
-		" merge_entity_content merge_entity_metadata merged names_at newer_fields part_after positions_of target_state upsert_entity"
-		" upserts_that_matter write_entity_groups write_entity_intent",
+		"absent_message change_entities change_unlocked current_member_role current_tenant current_user_id entity_after expect_object"
+		" fields_at fields_since fields_without merge_entity_content merge_entity_metadata merged names_at newer_fields part_after"
+		" positions_of target_state upsert_entity upserts_that_matter write_entity_groups write_entity_intent",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p"
 		" where p.pronamespace = " OURS " and has_function_privilege('authenticated', p.oid, 'execute')");
 	rig_sql_expect(&rig, "",
@@ -105,13 +122,13 @@ Test(grants, each_function_is_for_whom_it_is_meant)
 		"  select from aclexplode(p.proacl) where grantee not in (p.proowner, 'authenticated'::regrole, 'service_role'::regrole)))");
 }
 
-Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_none)
+Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_one)
 {
 	rig_sql_expect(&rig,
-		"drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes note_insert note_truncate note_update"
-		" shrink_outbox start_embedding stop_embedding touch_entity wake_relay",
+		"current_member_role drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes note_insert"
+		" note_truncate note_update refuse_version_change shrink_outbox start_embedding stop_embedding touch_entity wake_relay",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p where p.pronamespace = " OURS " and p.prosecdef");
-	rig_sql_expect(&rig, "",
+	rig_sql_expect(&rig, "current_member_role", /* which policies ask */
 		"select string_agg(p.proname, ' ') from pg_proc p"
 		" where p.pronamespace = " OURS " and p.prosecdef and has_function_privilege('authenticated', p.oid, 'execute')");
 	rig_sql_expect(&rig, "",

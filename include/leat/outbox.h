@@ -13,8 +13,8 @@
  * One with an event type goes out as a CloudEvent of which its body, a JSON object, is the data. Replies
  * (`leat.reply.…`) go out as plain messages, everything else must be stored by a stream, with the row's id as Nats-Msg-Id; events
  * (`leat.event.…`) in the order of each subject: none is sent before the one before it is stored. A message over the server's limit loses
- * its body: short_body takes its place, or a header Leat-Body-Omitted says how long it was; where the headers are too many, only those of
- * Leat's own stay.
+ * its body: short_body takes its place (of an event: becomes the data), or a header Leat-Body-Omitted says how long it was (an event's data
+ * say that something is left out); where the headers are too many, only those of Leat's own stay.
  *
  * Appends the seq of each row that is out to `sent`, of each that can never be to `refused`; a reply that can never be is logged and counts
  * as sent. OK when that is all of them; otherwise TEMPORARY with the first reason.

@@ -53,11 +53,14 @@ static void add_time(struct leat_buf *out, int64_t at_us)
 
 void leat_event_shorten(struct leat_buf *data, const struct leat_event *event)
 {
+	static const char entity[] = "leat.entity.";
 	static const char changed[] = ",\"changed\":";
-	const char *cut = memmem(event->data, event->data_bytes, changed, strlen(changed));
+	const char *cut = NULL;
+	if (strncmp(event->type, entity, strlen(entity)) == 0) /* of others, a text of a user's may look like that */
+		cut = memmem(event->data, event->data_bytes, changed, strlen(changed));
 	if (cut != NULL)
 		leat_buf_add(data, event->data, (size_t)(cut - event->data));
-	leat_buf_add_text(data, cut != NULL ? ",\"changed_omitted\":true}" : "{\"changed_omitted\":true}");
+	leat_buf_add_text(data, cut != NULL ? ",\"changed_omitted\":true}" : "{\"data_omitted\":true}");
 }
 
 bool leat_event_write(struct leat_buf *out, const struct leat_event *event)

@@ -27,7 +27,10 @@ struct leat_event {
  */
 bool leat_event_write(struct leat_buf *out, const struct leat_event *event);
 
-/* Appends data that does without the names of the changed fields, and says so, for an event over the server's limit. */
+/*
+ * Appends data that says less, for an event over the server's limit whose row has no short_body: an entity's does without the names of the
+ * changed fields, any other without all but the ids. It says so.
+ */
 void leat_event_shorten(struct leat_buf *data, const struct leat_event *event);
 
 #endif

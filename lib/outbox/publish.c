@@ -55,9 +55,13 @@ static void write_event(struct letter *out, struct leat_pg_result *rows, size_t 
 		return; /* somebody wrote the row by hand; it goes out as it is */
 	if (limit > 0 && out->headers.len + 2 * FRAME_BYTES + out->event.len > limit) {
 		LEAT_BUF_SCOPED data = LEAT_BUF_INIT;
-		leat_event_shorten(&data, &event);
-		event.data = data.data;
-		event.data_bytes = data.len;
+		if (leat_pg_text(rows, row, SHORT_BODY) != NULL) {
+			event.data = leat_pg_bytes(rows, row, SHORT_BODY, &event.data_bytes);
+		} else {
+			leat_event_shorten(&data, &event);
+			event.data = data.data;
+			event.data_bytes = data.len;
+		}
 		leat_buf_clear(&out->event);
 		leat_event_write(&out->event, &event);
 	}
@@ -80,7 +84,7 @@ static void write_letter(struct letter *out, struct leat_pg_result *rows, size_t
 	if (limit == 0 || out->headers.len + FRAME_BYTES + out->body_bytes <= limit)
 		return;
 
-	if (leat_pg_text(rows, row, SHORT_BODY) != NULL) {
+	if (out->event.len == 0 && leat_pg_text(rows, row, SHORT_BODY) != NULL) {
 		out->body = leat_pg_bytes(rows, row, SHORT_BODY, &out->body_bytes);
 		return;
 	}

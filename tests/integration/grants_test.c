@@ -126,7 +126,8 @@ Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_one)
 {
 	rig_sql_expect(&rig,
 		"current_member_role drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes note_insert"
-		" note_truncate note_update refuse_version_change shrink_outbox start_embedding stop_embedding touch_entity wake_relay",
+		" note_truncate note_update note_workflow_delete note_workflow_insert note_workflow_update refuse_version_change shrink_outbox"
+		" start_embedding stop_embedding touch_entity wake_relay",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p where p.pronamespace = " OURS " and p.prosecdef");
 	rig_sql_expect(&rig, "current_member_role", /* which policies ask */
 		"select string_agg(p.proname, ' ') from pg_proc p"

@@ -49,19 +49,21 @@ Test(event, passes_the_trace_on)
 	expect_written(&event, BEFORE_TRACE ",\"traceparent\":\"" TRACE "\",\"data\":{" IDS "}}");
 }
 
-static void expect_short(const char *expected, const char *data)
+static void expect_short(const char *expected, const char *type, const char *data)
 {
 	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
 	struct leat_event event = event_of(SUBJECT, "", data);
+	event.type = type;
 	leat_event_shorten(&out, &event);
 	cr_expect_str_eq(leat_buf_text(&out), expected);
 }
 
-Test(event, a_short_one_says_that_names_are_left_out)
+Test(event, a_short_one_says_what_is_left_out)
 {
-	expect_short("{\"entity_type\":\"t\",\"position\":7,\"changed_omitted\":true}",
+	expect_short("{\"entity_type\":\"t\",\"position\":7,\"changed_omitted\":true}", "leat.entity.updated",
 		"{\"entity_type\":\"t\",\"position\":7,\"changed\":{\"content\":[\"a\"],\"metadata\":[]}}");
-	expect_short("{\"changed_omitted\":true}", "{}");
+	expect_short("{\"data_omitted\":true}", "leat.entity.updated", "{}");
+	expect_short("{\"data_omitted\":true}", "leat.interaction.asked", "{\"payload\":{\"a\":1,\"changed\":2}}");
 }
 
 Test(event, what_is_none_is_left_alone)

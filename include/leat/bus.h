@@ -133,11 +133,24 @@ struct leat_sole {
 enum leat_kind leat_bus_store_sole(struct leat_bus *bus, struct leat_sole *sole, struct leat_outgoing *messages, size_t count)
 	__attribute__((warn_unused_result));
 
-/* ---- plain subscriptions: replies, listening in ---- */
+/* ---- plain subscriptions: replies, listening in, requests ---- */
 
+/*
+ * What comes on a subject waits here without a limit until it is taken. Once it is open, the server knows of it; after a reconnect the
+ * library subscribes again by itself.
+ */
 struct leat_inbox;
 enum leat_kind leat_inbox_open(struct leat_inbox **out, struct leat_bus *bus, const char *subject, struct leat_error *err)
 	__attribute__((warn_unused_result));
+/* The same in a queue group: of all that are open with one group and subject, one gets each message. For whoever answers requests. */
+enum leat_kind leat_inbox_join(struct leat_inbox **out, struct leat_bus *bus, const char *subject, const char *group,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/*
+ * Tells the server that no more should come, and waits until it has (at most two seconds where it does not answer). All that was delivered
+ * until then can still be taken.
+ */
+void leat_inbox_end(struct leat_inbox *inbox);
+/* Ends it if need be, and drops what was not taken. NULL is fine. */
 void leat_inbox_close(struct leat_inbox *inbox);
 /* LEAT_OK with a message, or TEMPORARY when none came within the time. Free it. */
 enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)

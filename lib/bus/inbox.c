@@ -8,13 +8,14 @@ struct leat_inbox {
 	struct bus_mailbox *mailbox;
 };
 
-enum leat_kind leat_inbox_open(struct leat_inbox **out, struct leat_bus *bus, const char *subject, struct leat_error *err)
+static enum leat_kind open_inbox(
+	struct leat_inbox **out, struct leat_bus *bus, const char *subject, const char *group, struct leat_error *err)
 {
 	*out = NULL;
 	if (!bus_subject_valid(subject, true))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a subject", subject);
 	struct bus_mailbox *mailbox = NULL;
-	natsStatus s = bus_mailbox_open(&mailbox, &bus->prompt, subject);
+	natsStatus s = bus_mailbox_open(&mailbox, &bus->prompt, subject, group);
 	if (s == NATS_OK)
 		s = natsConnection_FlushTimeout(bus->prompt.nats, bus->request_timeout_ms);
 	if (s != NATS_OK) {
@@ -24,6 +25,24 @@ enum leat_kind leat_inbox_open(struct leat_inbox **out, struct leat_bus *bus, co
 	*out = leat_alloc(sizeof **out);
 	**out = (struct leat_inbox){.link = &bus->prompt, .mailbox = mailbox};
 	return LEAT_OK;
+}
+
+enum leat_kind leat_inbox_open(struct leat_inbox **out, struct leat_bus *bus, const char *subject, struct leat_error *err)
+{
+	return open_inbox(out, bus, subject, NULL, err);
+}
+
+enum leat_kind leat_inbox_join(
+	struct leat_inbox **out, struct leat_bus *bus, const char *subject, const char *group, struct leat_error *err)
+{
+	if (!bus_name_valid(group))
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a queue group's name", group);
+	return open_inbox(out, bus, subject, group, err);
+}
+
+void leat_inbox_end(struct leat_inbox *inbox)
+{
+	bus_mailbox_end(inbox->mailbox);
 }
 
 void leat_inbox_close(struct leat_inbox *inbox)

@@ -138,7 +138,8 @@ void bus_store_collect(struct leat_bus *bus, struct leat_outgoing *messages, siz
 /* ---- mailbox.c: a subscription and what has arrived on it ---- */
 
 struct bus_mailbox;
-natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject);
+/* `group`: the queue group, or NULL. */
+natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject, const char *group);
 /* False when nothing comes within the time. 0 never waits. One thread. */
 bool bus_mailbox_take(struct bus_mailbox *mailbox, int64_t timeout_ms, struct leat_msg *out);
 /* All that has arrived and is not taken yet; borrowed until the next call. */

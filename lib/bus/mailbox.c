@@ -144,7 +144,14 @@ const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *cou
 	return own->messages;
 }
 
-natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject)
+static natsStatus subscribe(struct bus_mailbox *mailbox, struct bus_link *link, const char *subject, const char *group)
+{
+	if (group != NULL)
+		return natsConnection_QueueSubscribe(&mailbox->subscription, link->nats, subject, group, on_message, mailbox);
+	return natsConnection_Subscribe(&mailbox->subscription, link->nats, subject, on_message, mailbox);
+}
+
+natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject, const char *group)
 {
 	struct bus_mailbox *mailbox = leat_alloc_zero(1, sizeof *mailbox);
 	pthread_condattr_t monotonic;
@@ -154,7 +161,7 @@ natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, con
 	pthread_cond_init(&mailbox->arrived, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	sem_init(&mailbox->ended, 0, 0);
-	natsStatus s = natsConnection_Subscribe(&mailbox->subscription, link->nats, subject, on_message, mailbox);
+	natsStatus s = subscribe(mailbox, link, subject, group);
 	if (s == NATS_OK) {
 		s = natsSubscription_SetOnCompleteCB(mailbox->subscription, on_complete, mailbox);
 		if (s != NATS_OK) { /* closed already; without that callback there is nothing to wait for */

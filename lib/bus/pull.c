@@ -68,7 +68,7 @@ enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, cons
 	natsStatus s = bus_inbox_name(bus, pull->inbox);
 	leat_buf_printf(&subject, "%s.*", pull->inbox);
 	if (s == NATS_OK)
-		s = bus_mailbox_open(&pull->mailbox, &bus->prompt, leat_buf_text(&subject));
+		s = bus_mailbox_open(&pull->mailbox, &bus->prompt, leat_buf_text(&subject), NULL);
 	if (s != NATS_OK) {
 		leat_pull_close(pull);
 		return bus_fail(err, s, "subscribing for consumer %s of %s", options->durable, options->stream);

@@ -24,7 +24,7 @@ natsStatus bus_store_open(struct leat_bus *bus)
 		return s;
 	char subject[BUS_INBOX_BYTES + 2];
 	snprintf(subject, sizeof subject, "%s.>", bus->answer_prefix);
-	return bus_mailbox_open(&bus->answers, &bus->bulk, subject);
+	return bus_mailbox_open(&bus->answers, &bus->bulk, subject, NULL);
 }
 
 void bus_store_close(struct leat_bus *bus)

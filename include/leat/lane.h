@@ -39,6 +39,7 @@ struct leat_lane {
 	_Atomic uint64_t counters[LEAT_COUNTERS];
 	_Atomic(const char *) state; /* a static text: "working", "waiting for Postgres" */
 	_Atomic int64_t state_since_ms;
+	_Atomic bool parked_seen; /* keep saw parked intents: a lane that consumes looks at its floor */
 };
 
 struct leat_lane_type {
@@ -62,7 +63,6 @@ struct leat_process {
 	_Atomic bool stopping;
 	int stop_fd;              /* readable once the process stops */
 	int change_fd;            /* readable once a lane entered another state; keep empties it */
-	_Atomic bool parked_seen; /* keep saw parked intents: entity looks at the floor */
 	struct leat_lane lanes[LEAT_LANES];
 	size_t lane_count;
 };

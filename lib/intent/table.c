@@ -6,52 +6,54 @@
 #define NAME_BYTES 256
 #define NODE_BYTES 80 /* of a node's id, with the item's number: `node[999]` */
 
+#define NEEDS(field, kind, ...)                                                                                                            \
+	{                                                                                                                                      \
+		.name = (field), .type = LEAT_FIELD_##kind, .required = true, __VA_ARGS__                                                          \
+	}
+#define MAY(field, kind, ...)                                                                                                              \
+	{                                                                                                                                      \
+		.name = (field), .type = LEAT_FIELD_##kind, __VA_ARGS__                                                                            \
+	}
+
 static const struct leat_intent_type table[] = {
 	{"entity", "upsert", LEAT_TARGET_ID_OR_KEY,
-		{{"entity_id", LEAT_FIELD_UUID, false}, {"key", LEAT_FIELD_KEY, false}, {"entity_type", LEAT_FIELD_TYPE, true},
-			{"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false}},
+		{MAY("entity_id", UUID), MAY("key", KEY), NEEDS("entity_type", TYPE), MAY("content", OBJECT), MAY("metadata", OBJECT)},
 		"creates the entity, or merges into what is there; brings a deleted one back with only what comes after the delete"},
 	{"entity", "merge", LEAT_TARGET_ID_OR_KEY,
-		{{"entity_id", LEAT_FIELD_UUID, false}, {"entity_type", LEAT_FIELD_TYPE, false}, {"key", LEAT_FIELD_KEY, false},
-			{"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false}, {"respect_locks", LEAT_FIELD_BOOL, false}},
+		{MAY("entity_id", UUID), MAY("entity_type", TYPE), MAY("key", KEY), MAY("content", OBJECT), MAY("metadata", OBJECT),
+			MAY("respect_locks", BOOL)},
 		"writes these fields and leaves the others; the later position wins, `null` is a value"},
 	{"entity", "bulk", LEAT_TARGET_IDS,
-		{{"entity_ids", LEAT_FIELD_UUIDS, true}, {"content", LEAT_FIELD_OBJECT, false}, {"metadata", LEAT_FIELD_OBJECT, false},
-			{"respect_locks", LEAT_FIELD_BOOL, false}},
+		{NEEDS("entity_ids", UUIDS), MAY("content", OBJECT), MAY("metadata", OBJECT), MAY("respect_locks", BOOL)},
 		"the same merge into each of 1 to 1000 entities; the outcome lists those that are `missing`"},
-	{"entity", "unset", LEAT_TARGET_ID,
-		{{"entity_id", LEAT_FIELD_UUID, true}, {"content", LEAT_FIELD_NAMES, false}, {"metadata", LEAT_FIELD_NAMES, false}},
+	{"entity", "unset", LEAT_TARGET_ID, {NEEDS("entity_id", UUID), MAY("content", NAMES), MAY("metadata", NAMES)},
 		"removes fields by name, at least one"},
-	{"entity", "lock", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}, {"fields", LEAT_FIELD_NAMES, true}},
+	{"entity", "lock", LEAT_TARGET_ID, {NEEDS("entity_id", UUID), NEEDS("fields", NAMES)},
 		"a merge with `respect_locks` leaves these content fields alone from now on"},
-	{"entity", "unlock", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}, {"fields", LEAT_FIELD_NAMES, true}}, "ends that"},
-	{"entity", "delete", LEAT_TARGET_ID, {{"entity_id", LEAT_FIELD_UUID, true}}, "deletes softly; a later upsert brings it back"},
+	{"entity", "unlock", LEAT_TARGET_ID, {NEEDS("entity_id", UUID), NEEDS("fields", NAMES)}, "ends that"},
+	{"entity", "delete", LEAT_TARGET_ID, {NEEDS("entity_id", UUID)}, "deletes softly; a later upsert brings it back"},
 
 	{"workflow", "save", LEAT_TARGET_ID,
-		{{"workflow_id", LEAT_FIELD_UUID, true}, {"action", LEAT_FIELD_CHOICE, true, .choices = "new|edit"},
-			{"name", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES}, {"definition", LEAT_FIELD_VALUE, true},
-			{"expected_version", LEAT_FIELD_NUMBER, false, .lowest = 0, .highest = INT32_MAX}},
+		{NEEDS("workflow_id", UUID), NEEDS("action", CHOICE, .choices = "new|edit"), NEEDS("name", TEXT, .highest = NAME_BYTES),
+			NEEDS("definition", VALUE), MAY("expected_version", NUMBER, .lowest = 0, .highest = INT32_MAX)},
 		"makes the workflow's next version; `new` of one that is there is an `edit`"},
-	{"workflow", "delete", LEAT_TARGET_ID, {{"workflow_id", LEAT_FIELD_UUID, true}}, "deletes softly; runs keep their version"},
-	{"member", "set", LEAT_TARGET_ID,
-		{{"user_id", LEAT_FIELD_UUID, true}, {"role", LEAT_FIELD_CHOICE, true, .choices = "owner|admin|editor|viewer"}},
+	{"workflow", "delete", LEAT_TARGET_ID, {NEEDS("workflow_id", UUID)}, "deletes softly; runs keep their version"},
+	{"member", "set", LEAT_TARGET_ID, {NEEDS("user_id", UUID), NEEDS("role", CHOICE, .choices = "owner|admin|editor|viewer")},
 		"makes the user a member of the tenant, or changes the role"},
-	{"member", "remove", LEAT_TARGET_ID, {{"user_id", LEAT_FIELD_UUID, true}}, "ends that"},
+	{"member", "remove", LEAT_TARGET_ID, {NEEDS("user_id", UUID)}, "ends that"},
 	{"interaction", "ask", LEAT_TARGET_ID,
-		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
-			{"expected_user_id", LEAT_FIELD_UUID, true}, {"payload", LEAT_FIELD_VALUE, true},
-			{"ttl_s", LEAT_FIELD_NUMBER, false, .lowest = 1, .highest = LEAT_TTL_LIMIT_S}, {"run_id", LEAT_FIELD_UUID, false},
-			{"node_id", LEAT_FIELD_TEXT, false, .highest = NODE_BYTES}},
+		{NEEDS("interaction_id", UUID), NEEDS("connection_id", TEXT, .highest = NAME_BYTES), NEEDS("expected_user_id", UUID),
+			NEEDS("payload", VALUE), MAY("ttl_s", NUMBER, .lowest = 1, .highest = LEAT_TTL_LIMIT_S), MAY("run_id", UUID),
+			MAY("node_id", TEXT, .highest = NODE_BYTES)},
 		"puts a question to a person; asked again, it is open again"},
 	{"interaction", "answer", LEAT_TARGET_ID,
-		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
-			{"user_id", LEAT_FIELD_UUID, true}, {"value", LEAT_FIELD_VALUE, true}},
+		{NEEDS("interaction_id", UUID), NEEDS("connection_id", TEXT, .highest = NAME_BYTES), NEEDS("user_id", UUID), NEEDS("value", VALUE)},
 		"answers it; the first one wins, and gets the `payload` back"},
 	{"interaction", "withdraw", LEAT_TARGET_ID,
-		{{"interaction_id", LEAT_FIELD_UUID, true}, {"connection_id", LEAT_FIELD_TEXT, true, .highest = NAME_BYTES},
-			{"user_id", LEAT_FIELD_UUID, false}, {"expected_user_id", LEAT_FIELD_UUID, false}},
+		{NEEDS("interaction_id", UUID), NEEDS("connection_id", TEXT, .highest = NAME_BYTES), MAY("user_id", UUID),
+			MAY("expected_user_id", UUID)},
 		"takes it back; names the user by one of the two"},
-	{"interaction", "expire", LEAT_TARGET_IDS, {{"interaction_ids", LEAT_FIELD_UUIDS, true}},
+	{"interaction", "expire", LEAT_TARGET_IDS, {NEEDS("interaction_ids", UUIDS)},
 		"ends questions whose time is over; Leat publishes it itself"},
 };
 

@@ -63,8 +63,9 @@ static enum leat_kind beat(struct keeper *k, struct leat_error *err)
 	leat_pg_bind_text(&params, LEAT_VERSION);
 	leat_pg_bind_text(&params, leat_buf_text(&lanes));
 	enum leat_kind kind = leat_pg_run(k->link.pg, "heartbeat", &params, &result, err);
-	if (kind == LEAT_OK && leat_pg_bool(result, 0, 0))
-		atomic_store(&process->parked_seen, true);
+	bool parked = kind == LEAT_OK && leat_pg_bool(result, 0, 0);
+	for (size_t i = 0; i < process->lane_count && parked; i++)
+		atomic_store(&process->lanes[i].parked_seen, true);
 	k->news_ms = leat_clock_ms() + PAUSE_MS;
 	k->beat_ms = leat_clock_ms() + process->params->process_heartbeat_ms;
 	return kind;

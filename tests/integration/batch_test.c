@@ -1,7 +1,7 @@
 /* How much goes into one transaction: a bulk weighs as much as the entities that it names, so that nobody waits long for its locks. */
 #include "load.h"
 
-#include "leat/entity.h"
+#include "leat/batch.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -63,7 +63,7 @@ Test(batch, a_bulk_weighs_as_much_as_it_names)
 	struct leat_batch batch;
 	leat_params_init(&params);
 	params.batch = 10;
-	leat_batch_init(&batch, &params);
+	leat_batch_init(&batch, &params, "LEAT_ENTITY");
 	add_bulk(&batch, 9);
 	cr_expect(!leat_batch_full(&batch));
 	add(&batch, "entity.merge", "no JSON"); /* what can't be read counts one */

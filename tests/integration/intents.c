@@ -80,7 +80,7 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	add_uuid(&arrays[LEAT_BATCH_TENANT], tenant);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], role);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_VERB], message->verb);
-	add_uuid(&arrays[LEAT_BATCH_ENTITY], message->entity);
+	add_uuid(&arrays[LEAT_BATCH_TARGET], message->entity);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], message->actor != NULL ? message->actor : "tests");
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], message->leat_id);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], message->reply_to);

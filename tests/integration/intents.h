@@ -7,7 +7,7 @@
 #define LEAT_TESTS_INTENTS_H
 
 #include "harness.h"
-#include "leat/entity.h"
+#include "leat/batch.h"
 #include "leat/pg.h"
 
 #define STREAM "LEAT_ENTITY"

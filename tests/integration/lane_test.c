@@ -6,8 +6,8 @@
  */
 #include "load.h"
 
+#include "leat/batch.h"
 #include "leat/clock.h"
-#include "leat/entity.h"
 #include "leat/pg.h"
 
 #include <criterion/criterion.h>
@@ -275,7 +275,7 @@ Test(lane, headers_count_toward_the_bytes_of_a_batch)
 	struct leat_batch batch;
 	leat_params_init(&params);
 	params.batch_bytes = 10000;
-	leat_batch_init(&batch, &params);
+	leat_batch_init(&batch, &params, "LEAT_ENTITY");
 	struct leat_msg msg = message_with_headers(6000);
 	leat_batch_add(&batch, &msg);
 	cr_expect(!leat_batch_full(&batch));
@@ -291,7 +291,7 @@ Test(lane, the_memory_of_an_ordinary_batch_is_kept_and_that_of_a_large_one_freed
 	struct leat_params params;
 	struct leat_batch batch;
 	leat_params_init(&params);
-	leat_batch_init(&batch, &params);
+	leat_batch_init(&batch, &params, "LEAT_ENTITY");
 	for (size_t i = 0; i < 2; i++) {
 		char *body = leat_alloc_zero(sizes[i], 1);
 		leat_pg_array_start(&batch.arrays[0], LEAT_PG_BYTES);

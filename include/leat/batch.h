@@ -1,13 +1,15 @@
 /*
- * A batch of entity intents: messages in, one call, outcomes out. The call is leat.apply_entity_intents with an array a column, or for a
- * batch of one leat.apply_entity_intent with scalars.
+ * A batch of intents of one stream: messages in, one call, outcomes out.
+ *
+ * The call is a prepared statement of the connection, `apply` or for a batch of one `apply_one`, which takes LEAT_BATCH_PARAMETERS, arrays or
+ * scalars, and gives rows (ord, status, code, reply, short_reply) of the type leat.settled in sql/functions.
  *
  * The life of a batch: leat_batch_add takes messages and decodes them; leat_batch_close sorts; leat_batch_send starts the call for a
  * range of rows and leat_batch_receive reads its answer into them; the lane then settles each row; leat_batch_clear frees the messages and
  * keeps the memory. One thread.
  */
-#ifndef LEAT_ENTITY_H
-#define LEAT_ENTITY_H
+#ifndef LEAT_BATCH_H
+#define LEAT_BATCH_H
 
 #include "leat/bus.h"
 #include "leat/error.h"
@@ -17,10 +19,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-/* The prepared statements that this module and the entity lane use. */
-extern const struct leat_pg_statement leat_entity_statements[];
-extern const size_t leat_entity_statement_count;
 
 /* What the database did with an intent: type leat.settled in sql/functions. */
 enum leat_outcome {
@@ -49,7 +47,7 @@ struct leat_batch_row {
 	char *short_reply; /* heap: the same, when that is over the server's limit */
 };
 
-/* The parameters of leat.apply_entity_intents after the stream's name, in their order: an array each. */
+/* The columns of the call, in their order, between the stream's name and the longest reply that the server takes. */
 enum leat_batch_column {
 	LEAT_BATCH_SEQ,
 	LEAT_BATCH_AT,
@@ -57,7 +55,7 @@ enum leat_batch_column {
 	LEAT_BATCH_TENANT,
 	LEAT_BATCH_ROLE,
 	LEAT_BATCH_VERB,
-	LEAT_BATCH_ENTITY,
+	LEAT_BATCH_TARGET,
 	LEAT_BATCH_ACTOR,
 	LEAT_BATCH_ID,
 	LEAT_BATCH_REPLY_TO,
@@ -69,9 +67,12 @@ enum leat_batch_column {
 	LEAT_BATCH_COLUMNS,
 };
 extern const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS];
+#define LEAT_BATCH_PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"
+#define LEAT_BATCH_ANSWER "ord, status, code, reply, short_reply"
 
 struct leat_batch {
 	const struct leat_params *params;
+	const char *stream;
 	struct leat_batch_row *rows;
 	size_t count;
 	size_t room;
@@ -81,7 +82,8 @@ struct leat_batch {
 	struct leat_pg_array arrays[LEAT_BATCH_COLUMNS];
 };
 
-void leat_batch_init(struct leat_batch *batch, const struct leat_params *params);
+/* `stream` is borrowed. */
+void leat_batch_init(struct leat_batch *batch, const struct leat_params *params, const char *stream);
 void leat_batch_fini(struct leat_batch *batch);
 bool leat_batch_full(const struct leat_batch *batch);
 /* Takes the message. */

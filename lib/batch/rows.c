@@ -3,16 +3,16 @@
  *
  * Nothing here fails: an intent that can't be understood becomes a row that the database records as rejected.
  */
-#include "leat/entity.h"
+#include "leat/batch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define KEPT_BYTES (16u << 20) /* memory kept for the next batch */
 
-void leat_batch_init(struct leat_batch *batch, const struct leat_params *params)
+void leat_batch_init(struct leat_batch *batch, const struct leat_params *params, const char *stream)
 {
-	*batch = (struct leat_batch){.params = params};
+	*batch = (struct leat_batch){.params = params, .stream = stream};
 }
 
 static size_t buffer_bytes(const struct leat_batch *batch)

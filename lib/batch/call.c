@@ -1,26 +1,9 @@
-/* The call: rows to array parameters of leat.apply_entity_intents, or one row to scalars of leat.apply_entity_intent; its answer back. */
-#include "leat/entity.h"
+/* The call: rows to array parameters of `apply`, or one row to scalars of `apply_one`; its answer back. */
+#include "leat/batch.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The same for several messages, which give an array each, and for one, which gives scalars. */
-#define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"
-
-const struct leat_pg_statement leat_entity_statements[] = {
-	{"apply", "select ord, status, code, reply, short_reply from leat.apply_entity_intents(" PARAMETERS ")"},
-	{"apply_one", "select ord, status, code, reply, short_reply from leat.apply_entity_intent(" PARAMETERS ")"},
-	{"check_stream",
-		"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "
-		"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"},
-	{"stream_was_cut", "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"},
-	{"first_parked", "select leat.first_parked($1, $2::integer, $3)"},
-	{"decide_parked",
-		"select remaining, due from leat.decide_parked($1, $2::integer, $3, $4::integer, $5, nullif($6::bigint, 0), $7, $8::bigint <> 0, "
-		"$9)"},
-};
-const size_t leat_entity_statement_count = sizeof leat_entity_statements / sizeof *leat_entity_statements;
 
 const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS] = {
 	[LEAT_BATCH_SEQ] = LEAT_PG_INT8,
@@ -29,7 +12,7 @@ const enum leat_pg_type leat_batch_types[LEAT_BATCH_COLUMNS] = {
 	[LEAT_BATCH_TENANT] = LEAT_PG_UUID,
 	[LEAT_BATCH_ROLE] = LEAT_PG_TEXT,
 	[LEAT_BATCH_VERB] = LEAT_PG_TEXT,
-	[LEAT_BATCH_ENTITY] = LEAT_PG_UUID,
+	[LEAT_BATCH_TARGET] = LEAT_PG_UUID,
 	[LEAT_BATCH_ACTOR] = LEAT_PG_TEXT,
 	[LEAT_BATCH_ID] = LEAT_PG_TEXT,
 	[LEAT_BATCH_REPLY_TO] = LEAT_PG_TEXT,
@@ -54,7 +37,7 @@ static void add_row(struct leat_pg_array *arrays, const struct leat_batch *batch
 	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_TENANT], subject->routable ? &subject->tenant : NULL);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ROLE], role);
 	leat_pg_array_add_bytes(&arrays[LEAT_BATCH_VERB], subject->routable ? subject->verb : NULL, subject->verb_bytes);
-	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_ENTITY], single ? &intent->target : NULL);
+	leat_pg_array_add_uuid(&arrays[LEAT_BATCH_TARGET], single ? &intent->target : NULL);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ACTOR], intent->actor);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_ID], intent->id);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_REPLY_TO], intent->reply_to);
@@ -69,7 +52,7 @@ enum leat_kind leat_batch_send(
 	struct leat_batch *batch, struct leat_pg *pg, size_t from, size_t to, int64_t reply_bytes, struct leat_error *err)
 {
 	struct leat_pg_params params = {0};
-	leat_pg_bind_text(&params, "LEAT_ENTITY");
+	leat_pg_bind_text(&params, batch->stream);
 	for (size_t i = 0; i < LEAT_BATCH_COLUMNS; i++)
 		leat_pg_array_start(&batch->arrays[i], leat_batch_types[i]);
 	for (size_t i = from; i < to; i++)

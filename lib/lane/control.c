@@ -1,0 +1,18 @@
+/* The control lane: LEAT_CONTROL into workflows, members and questions, in the order of the stream. */
+#include "consume.h"
+
+static const struct leat_pg_statement statements[] = {
+	{"apply", "select " LEAT_BATCH_ANSWER " from leat.apply_control_intents(" LEAT_BATCH_PARAMETERS ")"},
+	{"apply_one", "select " LEAT_BATCH_ANSWER " from leat.apply_control_intent(" LEAT_BATCH_PARAMETERS ")"},
+	{"decide_parked", "select remaining, due from leat.decide_parked_control(" CONSUME_DECIDE_PARAMETERS ")"},
+	{"check_stream", CONSUME_CHECK_STREAM},
+	{"stream_was_cut", CONSUME_STREAM_WAS_CUT},
+	{"first_parked", CONSUME_FIRST_PARKED},
+};
+
+void lane_control_run(struct leat_lane *lane)
+{
+	static const struct consume_type type = {
+		.stream = "LEAT_CONTROL", .statements = statements, .statement_count = sizeof statements / sizeof *statements};
+	lane_consume(lane, &type);
+}

@@ -3,6 +3,8 @@
 
 #include "leat/clock.h"
 
+#include <stdio.h>
+
 TestSuite(bus_group, .init = setup, .fini = teardown);
 
 #define SUBJECT "ask.something"

@@ -94,7 +94,7 @@ create or replace function leat.save_workflow(p_intent leat.control_intent) retu
 language plpgsql set search_path = pg_catalog
 as $$
 declare
-	v_expected constant numeric := (p_intent.body ->> 'expected_version')::numeric;
+	v_expected constant integer := p_intent.body ->> 'expected_version';
 	v_name constant text := p_intent.body ->> 'name';
 	v_found record;
 	v_version integer;

@@ -60,16 +60,21 @@ static char *describe_error(const PGresult *result)
 	return leat_buf_take(&text);
 }
 
-static char *ask(struct client *client, const char *format, va_list args)
+static char *take_answer(PGresult *result)
 {
-	char *sql = NULL;
-	cr_assert_geq(vasprintf(&sql, format, args), 0);
-	PGresult *result = PQexec(client->connection, sql);
 	ExecStatusType status = PQresultStatus(result);
 	bool failed = status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK;
 	bool has_value = !failed && PQntuples(result) > 0 && PQnfields(result) > 0;
 	char *answer = failed ? describe_error(result) : leat_strdup(has_value ? PQgetvalue(result, 0, 0) : "");
 	PQclear(result);
+	return answer;
+}
+
+static char *ask(struct client *client, const char *format, va_list args)
+{
+	char *sql = NULL;
+	cr_assert_geq(vasprintf(&sql, format, args), 0);
+	char *answer = take_answer(PQexec(client->connection, sql));
 	free(sql);
 	return answer;
 }
@@ -81,6 +86,24 @@ char *client_ask(struct client *client, const char *format, ...)
 	char *found = ask(client, format, args);
 	va_end(args);
 	return found;
+}
+
+void client_send(struct client *client, const char *sql)
+{
+	cr_assert_eq(PQsendQuery(client->connection, sql), 1, "%s", PQerrorMessage(client->connection));
+}
+
+void client_await_lock(struct client *client, struct rig *rig)
+{
+	rig_sql_wait(rig, 20, "t", "select cardinality(pg_blocking_pids(%d)) > 0", PQbackendPID(client->connection));
+}
+
+char *client_receive(struct client *client)
+{
+	PGresult *last = NULL;
+	for (PGresult *result; (result = PQgetResult(client->connection)) != NULL; last = result)
+		PQclear(last);
+	return take_answer(last);
 }
 
 void client_expect(struct client *client, const char *expected, const char *format, ...)

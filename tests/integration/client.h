@@ -23,6 +23,10 @@ void client_set(struct client *client, const char *claims, const char *leat_tena
  * database says of an error: "SQLSTATE: message, detail, hint, context". The caller's to free().
  */
 char *client_ask(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same in two steps, so that others may act while it waits; client_await_lock waits until it waits for somebody else's lock. */
+void client_send(struct client *client, const char *sql);
+void client_await_lock(struct client *client, struct rig *rig);
+char *client_receive(struct client *client);
 /* That must be `expected`; must be a refusal with that SQLSTATE. */
 void client_expect(struct client *client, const char *expected, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void client_expect_refused(struct client *client, const char *sqlstate, const char *format, ...) __attribute__((format(printf, 3, 4)));

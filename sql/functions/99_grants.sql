@@ -2,7 +2,7 @@
 --
 -- service_role: all that the lanes do. authenticated: the entities of its tenant, under row-level security, and the functions that write
 -- to them; what its policies show it of members, workflows and questions; no rights on ledger, outbox or audit log. What has a trigger or
--- owner's rights (SECURITY DEFINER) is called by nobody else, but for what policies ask.
+-- owner's rights (SECURITY DEFINER) is called by nobody else, but for what policies ask and the claim of a question to oneself.
 
 grant usage on schema leat to authenticated, service_role;
 revoke all on all functions in schema leat from public, authenticated;
@@ -26,13 +26,13 @@ begin
 			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'current_tenant', 'current_user_id',
 			'newer_fields', 'fields_since', 'fields_at', 'names_at', 'fields_without', 'upserts_that_matter', 'positions_of', 'merged',
 			'target_state', 'part_after', 'entity_after', 'change_entities', 'change_unlocked', 'upsert_entity', 'absent_message',
-			'write_entity_intent', 'write_entity_groups'])
+			'write_entity_intent', 'write_entity_groups', 'claim_interaction'])
 	loop
 		execute format('grant execute on function %s to authenticated', v_function);
 	end loop;
 end
 $$;
-grant execute on function leat.current_member_role() to authenticated;
+grant execute on function leat.current_member_role(), leat.claim_own_interaction(uuid, uuid, text, uuid) to authenticated;
 
 -- pg_temp is searched before anything else, for types too, unless a search_path names it: whoever may make temporary objects could lend a
 -- trigger function a type `text` with a CHECK of their own, which then runs with the owner's rights.

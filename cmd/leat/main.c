@@ -98,7 +98,7 @@ static void list_commands(FILE *out)
 		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
 	fprintf(out,
 		"\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
-		"`leat help messages` all messages, and `leat help lanes` what a consumer is made of.\n");
+		"`leat help messages` all messages, `leat help queries` all requests, `leat help lanes` what a consumer is made of.\n");
 }
 
 static void describe_command(const struct command *command)
@@ -119,7 +119,8 @@ static int run_help(struct leat_params *params, int argc, char **argv)
 	static const struct {
 		const char *topic;
 		void (*describe)(struct leat_buf *out);
-	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}, {"lanes", leat_lanes_describe}};
+	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}, {"queries", leat_query_describe},
+		{"lanes", leat_lanes_describe}};
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		if (strcmp(argv[1], tables[i].topic) == 0) {
 			LEAT_BUF_SCOPED table = LEAT_BUF_INIT;

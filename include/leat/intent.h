@@ -1,8 +1,9 @@
 /*
- * Intents: from a message's bytes to a checked value, by one table (noun, verb, fields).
+ * Intents and queries: from a message's bytes to a checked value, by two tables (noun, verb, fields), of those that change something and of
+ * those that only ask.
  *
- * The table is the only place that knows which messages there are and what stands in them: the decoder walks it, and the README's
- * message table is printed from it. Decoding is pure: no I/O, no state, any thread.
+ * The tables are the only place that knows which messages there are and what stands in them: the decoder walks them, and the README's
+ * message tables are printed from them. Decoding is pure: no I/O, no state, any thread.
  */
 #ifndef LEAT_INTENT_H
 #define LEAT_INTENT_H
@@ -57,6 +58,7 @@ enum leat_target {
 	LEAT_TARGET_ID,        /* the row's first field, a UUID */
 	LEAT_TARGET_ID_OR_KEY, /* exactly one of entity_id, the first field, and key */
 	LEAT_TARGET_IDS,       /* the first field, several UUIDs */
+	LEAT_TARGET_NONE,      /* a list */
 };
 
 struct leat_intent_type {
@@ -76,6 +78,11 @@ const struct leat_intent_type *leat_intent_find_name(const char *name);
 /* Markdown rows: `| intent | body | does |`. */
 void leat_intent_describe(struct leat_buf *out);
 
+/* The same of queries. */
+const struct leat_intent_type *leat_query_table(size_t *count);
+/* `| query | body | answers |`. */
+void leat_query_describe(struct leat_buf *out);
+
 /* ---- the subject ---- */
 
 /* `leat.intent.<tenant>.<role>.<noun>.<verb>`, noun and verb of one or more tokens as far as the stream lets them. Borrowed parts. */
@@ -91,6 +98,8 @@ struct leat_subject {
 };
 
 void leat_subject_parse(struct leat_subject *out, const char *subject);
+/* `leat.query.<tenant>.<role>.<noun>.<verb>`, and nothing else is routable. */
+void leat_subject_parse_query(struct leat_subject *out, const char *subject);
 
 /* ---- decoding ---- */
 
@@ -131,5 +140,9 @@ struct leat_intent {
 enum leat_kind leat_intent_decode(struct leat_intent *out, const struct leat_raw_intent *raw, const struct leat_params *limits,
 	struct leat_error *err) __attribute__((warn_unused_result));
 void leat_intent_fini(struct leat_intent *intent);
+
+/* The same for a query, on its own kind of subject. */
+enum leat_kind leat_query_decode(struct leat_intent *out, const struct leat_raw_intent *raw, const struct leat_params *limits,
+	struct leat_error *err) __attribute__((warn_unused_result));
 
 #endif

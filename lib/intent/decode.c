@@ -1,6 +1,7 @@
 /*
- * From a message to a checked intent: whose it is, which message it is, its headers, its body, its fields, in that order; the first fault
- * is the one told. What was understood before it stays in *out, so that the ledger, the dead letter and the reply can say whose it was.
+ * From a message to a checked intent or query: whose it is, which message it is, its headers, its body, its fields, in that order; the
+ * first fault is the one told. What was understood before it stays in *out, so that the ledger, the dead letter and the reply can say whose
+ * it was.
  */
 #include "parts.h"
 
@@ -8,24 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum leat_kind refuse_unroutable(const char *subject, struct leat_error *err)
+static enum leat_kind refuse_unroutable(const struct leat_intent_kind *kind, const char *subject, struct leat_error *err)
 {
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
-		"the subject must be leat.intent.<tenant>.<role>.<noun>.<verb>, the tenant a UUID, noun and verb at most 255 bytes; found \"%s\"",
-		leat_excerpt((struct leat_text){subject, strlen(subject)}).text);
+		"the subject must be leat.%s.<tenant>.<role>.<noun>.<verb>, the tenant a UUID, noun and verb at most 255 bytes; found \"%s\"",
+		kind->name, leat_excerpt((struct leat_text){subject, strlen(subject)}).text);
 }
 
-static enum leat_kind refuse_verb(const struct leat_subject *subject, struct leat_error *err)
+static enum leat_kind refuse_verb(const struct leat_intent_kind *kind, const struct leat_subject *subject, struct leat_error *err)
 {
 	if (subject->redrive)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_UNKNOWN_VERB,
 			"this version applies no redrives (leat.redrive.…); publish the message again under leat.intent.…");
 	LEAT_BUF_SCOPED known = LEAT_BUF_INIT;
-	size_t count;
-	const struct leat_intent_type *table = leat_intent_table(&count);
-	for (size_t i = 0; i < count; i++)
-		leat_buf_printf(&known, "%s%s.%s", i > 0 ? ", " : "", table[i].noun, table[i].verb);
-	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_UNKNOWN_VERB, "no message is called %s.%s; there are %s",
+	for (size_t i = 0; i < kind->count; i++)
+		leat_buf_printf(&known, "%s%s.%s", i > 0 ? ", " : "", kind->types[i].noun, kind->types[i].verb);
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_UNKNOWN_VERB, "no %s is called %s.%s; there are %s", kind->name,
 		leat_excerpt((struct leat_text){subject->noun, subject->noun_bytes}).text,
 		leat_excerpt((struct leat_text){subject->verb, subject->verb_bytes}).text, leat_buf_text(&known));
 }
@@ -39,28 +38,27 @@ static struct leat_excerpt role_token(const char *subject)
 	return leat_excerpt((struct leat_text){at, strcspn(at, ".")});
 }
 
-static enum leat_kind check_subject(struct leat_intent *out, const char *text, struct leat_error *err)
+static enum leat_kind check_subject(struct leat_intent *out, const struct leat_intent_kind *kind, const char *text, struct leat_error *err)
 {
 	const struct leat_subject *subject = &out->subject;
 	if (!subject->routable)
-		return refuse_unroutable(text, err);
+		return refuse_unroutable(kind, text, err);
 	if (!subject->redrive)
-		out->type = leat_intent_find(subject->noun, subject->noun_bytes, subject->verb, subject->verb_bytes);
+		out->type = leat_intent_kind_find(kind, subject->noun, subject->noun_bytes, subject->verb, subject->verb_bytes);
 	if (out->type == NULL)
-		return refuse_verb(subject, err);
+		return refuse_verb(kind, subject, err);
 	if (subject->role == LEAT_ROLE_NONE)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
 			"the role in the subject must be user, service or engine; found \"%s\"", role_token(text).text);
 	return LEAT_OK;
 }
 
-enum leat_kind leat_intent_decode(
-	struct leat_intent *out, const struct leat_raw_intent *raw, const struct leat_params *limits, struct leat_error *err)
+/* Behind leat_subject_parse. */
+static enum leat_kind decode(struct leat_intent *out, const struct leat_intent_kind *kind, const struct leat_raw_intent *raw,
+	const struct leat_params *limits, struct leat_error *err)
 {
-	*out = (struct leat_intent){0};
-	leat_subject_parse(&out->subject, raw->subject);
 	leat_headers_take(out, raw);
-	if (check_subject(out, raw->subject, err) != LEAT_OK || leat_headers_check(out, raw, err) != LEAT_OK)
+	if (check_subject(out, kind, raw->subject, err) != LEAT_OK || leat_headers_check(out, raw, err) != LEAT_OK)
 		return LEAT_PERMANENT;
 	if (raw->body_bytes > (size_t)limits->max_body_bytes)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "the body has %zu bytes; the limit is %" PRId64 " (--max-body-bytes)",
@@ -69,6 +67,22 @@ enum leat_kind leat_intent_decode(
 	if (leat_json_check(&body, raw->body, raw->body_bytes, limits->max_nesting, err) != LEAT_OK)
 		return LEAT_PERMANENT;
 	return leat_fields_read(out, &body, limits, err);
+}
+
+enum leat_kind leat_intent_decode(
+	struct leat_intent *out, const struct leat_raw_intent *raw, const struct leat_params *limits, struct leat_error *err)
+{
+	*out = (struct leat_intent){0};
+	leat_subject_parse(&out->subject, raw->subject);
+	return decode(out, &leat_intents, raw, limits, err);
+}
+
+enum leat_kind leat_query_decode(
+	struct leat_intent *out, const struct leat_raw_intent *raw, const struct leat_params *limits, struct leat_error *err)
+{
+	*out = (struct leat_intent){0};
+	leat_subject_parse_query(&out->subject, raw->subject);
+	return decode(out, &leat_queries, raw, limits, err);
 }
 
 void leat_intent_fini(struct leat_intent *intent)

@@ -1,9 +1,24 @@
-/* The steps of leat_intent_decode that have files of their own. All pure. */
+/* What the tables have in common, and the steps of decoding that have files of their own. All pure. */
 #ifndef LEAT_INTENT_PARTS_H
 #define LEAT_INTENT_PARTS_H
 
 #include "leat/intent.h"
 #include "leat/json.h"
+
+/* A table of messages, and what they are called. */
+struct leat_intent_kind {
+	const char *name; /* "intent": in subjects and texts */
+	const char *does; /* head of the column in Markdown */
+	const struct leat_intent_type *types;
+	size_t count;
+};
+
+extern const struct leat_intent_kind leat_intents;
+extern const struct leat_intent_kind leat_queries;
+
+const struct leat_intent_type *leat_intent_kind_find(
+	const struct leat_intent_kind *kind, const char *noun, size_t noun_bytes, const char *verb, size_t verb_bytes);
+void leat_intent_kind_describe(struct leat_buf *out, const struct leat_intent_kind *kind);
 
 size_t leat_intent_field_count(const struct leat_intent_type *type);
 /* The first field of that type in the row; NULL when there is none. */

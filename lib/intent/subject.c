@@ -1,6 +1,6 @@
 /*
- * The subject of an intent, cut at its dots. Who may act for which tenant stands in it and nowhere else, so what is not certain is not
- * routable: exactly six tokens, a tenant that is a UUID, a noun and a verb that can stand in a table and in another subject.
+ * The subject of an intent or a query, cut at its dots. Who may act for which tenant stands in it and nowhere else, so what is not certain
+ * is not routable: exactly six tokens, a tenant that is a UUID, a noun and a verb that can stand in a table and in another subject.
  */
 #include "leat/intent.h"
 
@@ -12,6 +12,13 @@
 #define TOKEN_BYTES 255 /* of noun and verb: the dead letter's subject has to fit a line of the protocol */
 
 enum token { TOKEN_LEAT, TOKEN_KIND, TOKEN_TENANT, TOKEN_ROLE, TOKEN_NOUN, TOKEN_VERB };
+
+const char *leat_role_name(enum leat_role role)
+{
+	static const char *const names[] = {
+		[LEAT_ROLE_NONE] = "", [LEAT_ROLE_USER] = "user", [LEAT_ROLE_SERVICE] = "service", [LEAT_ROLE_ENGINE] = "engine"};
+	return names[role];
+}
 
 /* False unless there are exactly TOKENS, none of them empty. */
 static bool split(const char *subject, struct leat_text tokens[TOKENS])
@@ -48,15 +55,16 @@ static enum leat_role role_of(struct leat_text token)
 	return LEAT_ROLE_NONE;
 }
 
-void leat_subject_parse(struct leat_subject *out, const char *subject)
+/* The second token must be one of the two words; redrive_word may be NULL. */
+static void parse(struct leat_subject *out, const char *subject, const char *word, const char *redrive_word)
 {
 	*out = (struct leat_subject){0};
 	struct leat_text tokens[TOKENS];
 	struct leat_uuid tenant;
 	if (!split(subject, tokens) || !is(tokens[TOKEN_LEAT], "leat"))
 		return;
-	bool redrive = is(tokens[TOKEN_KIND], "redrive");
-	if (!redrive && !is(tokens[TOKEN_KIND], "intent"))
+	bool redrive = redrive_word != NULL && is(tokens[TOKEN_KIND], redrive_word);
+	if (!redrive && !is(tokens[TOKEN_KIND], word))
 		return;
 	if (!leat_uuid_parse(&tenant, tokens[TOKEN_TENANT].at, tokens[TOKEN_TENANT].bytes))
 		return;
@@ -72,4 +80,14 @@ void leat_subject_parse(struct leat_subject *out, const char *subject)
 		.verb = tokens[TOKEN_VERB].at,
 		.verb_bytes = tokens[TOKEN_VERB].bytes,
 	};
+}
+
+void leat_subject_parse(struct leat_subject *out, const char *subject)
+{
+	parse(out, subject, "intent", "redrive");
+}
+
+void leat_subject_parse_query(struct leat_subject *out, const char *subject)
+{
+	parse(out, subject, "query", NULL);
 }

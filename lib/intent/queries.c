@@ -1,0 +1,47 @@
+/* The table of queries, the messages that change nothing and are answered (design.md section 3). */
+#include "parts.h"
+
+#define CURSOR_BYTES 128
+
+/* `next` of the answer before, and how many rows at most. */
+#define AFTER                                                                                                                              \
+	{                                                                                                                                      \
+		"after", LEAT_FIELD_TEXT, .highest = CURSOR_BYTES                                                                                  \
+	}
+#define LIMIT                                                                                                                              \
+	{                                                                                                                                      \
+		"limit", LEAT_FIELD_NUMBER, .lowest = 1, .highest = 1000                                                                           \
+	}
+#define VERSION                                                                                                                            \
+	{                                                                                                                                      \
+		"version", LEAT_FIELD_NUMBER, .lowest = 1, .highest = INT32_MAX                                                                    \
+	}
+
+static const struct leat_intent_type table[] = {
+	{"workflow", "resolve", LEAT_TARGET_ID,
+		{{"workflow_id", LEAT_FIELD_UUID, .required = true}, {"action", LEAT_FIELD_CHOICE, .required = true, .choices = "new|edit|version"},
+			VERSION},
+		"what a save with that action would meet: `kind` is `new`, `existing` or `version`"},
+	{"workflow", "get", LEAT_TARGET_ID, {{"workflow_id", LEAT_FIELD_UUID, .required = true}, VERSION, AFTER},
+		"its definition, of the current version or of that one"},
+	{"workflow", "list", LEAT_TARGET_NONE, {AFTER, LIMIT}, "the tenant's workflows, by id; deleted ones left out"},
+	{"entity", "get", LEAT_TARGET_ID_OR_KEY,
+		{{"entity_id", LEAT_FIELD_UUID, .required = false}, {"entity_type", LEAT_FIELD_TYPE, .required = false},
+			{"key", LEAT_FIELD_KEY, .required = false}, AFTER},
+		"the entity as it is now"},
+	{"interaction", "list", LEAT_TARGET_NONE, {AFTER, LIMIT, {"all", LEAT_FIELD_BOOL, .required = false}},
+		"open questions, oldest first, a user's own; `all`: answered and expired ones too"},
+};
+
+const struct leat_intent_kind leat_queries = {"query", "answers", table, sizeof table / sizeof *table};
+
+const struct leat_intent_type *leat_query_table(size_t *count)
+{
+	*count = leat_queries.count;
+	return table;
+}
+
+void leat_query_describe(struct leat_buf *out)
+{
+	leat_intent_kind_describe(out, &leat_queries);
+}

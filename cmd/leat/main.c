@@ -14,6 +14,7 @@
 #include "leat/log.h"
 #include "leat/text.h"
 #include "leat/version.h"
+#include "leat/workflow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static const struct command commands[] = {
 		"dead letters: intents that were rejected for good",
 		"  list  the newest 50 (--limit), newest last\n"
 		"  show  one of them whole: headers and body\n"},
-	{"help", run_help, "[COMMAND | settings | messages | lanes]", "this list, one command, every setting, message or lane", ""},
+	{"help", run_help, "[COMMAND | settings | messages | queries | nodes | lanes]",
+		"this list, one command, every setting, message, query, node type or lane", ""},
 	{"version", run_version, "", "the version of this program", ""},
 };
 
@@ -98,7 +100,8 @@ static void list_commands(FILE *out)
 		fprintf(out, "  leat %-8s  %s\n", command->name, command->about);
 	fprintf(out,
 		"\n`leat help COMMAND` tells more; `leat help settings` lists all settings, which every command takes,\n"
-		"`leat help messages` all messages, `leat help queries` all requests, `leat help lanes` what a consumer is made of.\n");
+		"`leat help messages` all messages, `leat help queries` all requests, `leat help nodes` what workflows are made of,\n"
+		"`leat help lanes` what a consumer is made of.\n");
 }
 
 static void describe_command(const struct command *command)
@@ -120,7 +123,7 @@ static int run_help(struct leat_params *params, int argc, char **argv)
 		const char *topic;
 		void (*describe)(struct leat_buf *out);
 	} tables[] = {{"settings", leat_params_describe}, {"messages", leat_intent_describe}, {"queries", leat_query_describe},
-		{"lanes", leat_lanes_describe}};
+		{"nodes", leat_workflow_describe}, {"lanes", leat_lanes_describe}};
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		if (strcmp(argv[1], tables[i].topic) == 0) {
 			LEAT_BUF_SCOPED table = LEAT_BUF_INIT;

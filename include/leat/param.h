@@ -75,7 +75,9 @@
 	N(max_fields, 1000, 1, 100000, "fields", "most fields that one intent names")                                                          \
 	N(max_nesting, 64, 2, 1000, "levels", "deepest nesting of a body; the body itself is level 1")                                         \
 	N(max_field_name_bytes, 256, 1, 65536, "bytes", "longest field name")                                                                  \
-	N(max_key_bytes, 512, 1, 2048, "bytes", "longest entity key")
+	N(max_key_bytes, 512, 1, 2048, "bytes", "longest entity key")                                                                          \
+	N(max_workflow_nodes, 500, 1, 5000, "nodes", "most nodes of a workflow's definition")                                                  \
+	N(max_workflow_bytes, 262144, 1024, 16777216, "bytes", "longest definition of a workflow")
 
 #define LEAT_PARAM_TEXT_FIELD(field, fallback, about) const char *field;
 #define LEAT_PARAM_NUMBER_FIELD(field, fallback, lowest, highest, unit, about) int64_t field;

@@ -44,6 +44,13 @@ Test(command, help_settings_is_the_table_of_settings)
 	say_expect(&rig, "help", "| `--nats-url` | `LEAT_NATS_URL` |");
 }
 
+Test(command, help_nodes_is_the_table_of_node_types)
+{
+	say_run(&rig, "help", 0, RIG_ARGS("help", "nodes"));
+	say_expect(&rig, "help", "| `collect` | | | waits for all items of the split above it; the array is the output |");
+	say_expect(&rig, "help", "| | `ttl_s`? | whole number, 1 to 31536000 | seconds until it expires |");
+}
+
 Test(command, help_lanes_is_the_table_of_lanes)
 {
 	say_run(&rig, "help", 0, RIG_ARGS("help", "lanes"));

@@ -1,4 +1,4 @@
-/* One call of leat.apply_entity_intents, leat.apply_entity_intent or leat.decide_parked. What it fails by is the caller's to judge. */
+/* One call of the functions that the lanes call. What it fails by is the caller's to judge. */
 #include "intents.h"
 
 #include "leat/schema.h"
@@ -12,12 +12,19 @@
 #define BEGAN_MS INT64_C(1700000000000)
 
 #define ANSWER "select ord, status, code, position, reply, short_reply from "
-#define PARAMETERS "('" STREAM "', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+#define PARAMETERS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+#define DECIDED "select decided, remaining from "
 
 static const struct leat_pg_statement statements[] = {
-	{"apply", ANSWER "leat.apply_entity_intents" PARAMETERS},
-	{"apply_one", ANSWER "leat.apply_entity_intent" PARAMETERS},
-	{"decide", "select decided, remaining from leat.decide_parked('" STREAM "', $1::integer, $2, $3::integer)"},
+	{"apply", ANSWER "leat.apply_entity_intents('" STREAM "', " PARAMETERS},
+	{"apply_one", ANSWER "leat.apply_entity_intent('" STREAM "', " PARAMETERS},
+	{"decide", DECIDED "leat.decide_parked('" STREAM "', $1::integer, $2, $3::integer)"},
+};
+
+static const struct leat_pg_statement control_statements[] = {
+	{"apply", ANSWER "leat.apply_control_intents('LEAT_CONTROL', " PARAMETERS},
+	{"apply_one", ANSWER "leat.apply_control_intent('LEAT_CONTROL', " PARAMETERS},
+	{"decide", DECIDED "leat.decide_parked_control('LEAT_CONTROL', $1::integer, $2, $3::integer)"},
 };
 
 void install_schema(struct rig *rig)
@@ -30,13 +37,21 @@ void install_schema(struct rig *rig)
 	leat_pg_close(pg);
 }
 
-void gate_open(struct gate *gate, const struct rig *rig)
+static void open_with(struct gate *gate, const struct rig *rig, const struct leat_pg_statement *prepared, size_t count)
 {
 	struct leat_error err;
 	*gate = (struct gate){0};
-	cr_assert_eq(
-		leat_pg_open(&gate->pg, rig->database_url, "test", "service_role", statements, sizeof statements / sizeof *statements, &err),
-		LEAT_OK, "%s", err.text);
+	cr_assert_eq(leat_pg_open(&gate->pg, rig->database_url, "test", "service_role", prepared, count, &err), LEAT_OK, "%s", err.text);
+}
+
+void gate_open(struct gate *gate, const struct rig *rig)
+{
+	open_with(gate, rig, statements, sizeof statements / sizeof *statements);
+}
+
+void gate_open_control(struct gate *gate, const struct rig *rig)
+{
+	open_with(gate, rig, control_statements, sizeof control_statements / sizeof *control_statements);
 }
 
 void gate_close(struct gate *gate)
@@ -73,7 +88,8 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	const char *headers = message->headers != NULL ? message->headers : "";
 	const char *tenant = message->tenant != NULL ? message->tenant : RIG_TENANT_A;
 	const char *role = message->role != NULL ? message->role : "service";
-	snprintf(subject, sizeof subject, "leat.intent.%s.%s.entity.%s", tenant, role, message->verb);
+	snprintf(
+		subject, sizeof subject, "leat.intent.%s.%s.%s.%s", tenant, role, message->noun != NULL ? message->noun : "entity", message->verb);
 	leat_pg_array_add_int8(&arrays[LEAT_BATCH_SEQ], message->seq);
 	leat_pg_array_add_time(&arrays[LEAT_BATCH_AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_SUBJECT], subject);

@@ -1,5 +1,5 @@
 /*
- * Entity intents handed to the SQL functions as the entity lane would, without NATS in between: so a test decides what comes when.
+ * Intents handed to the SQL functions as a lane would, without NATS in between: so a test decides what comes when.
  *
  * A gate is one connection, of one thread. Messages are stored in a stream by saying so: a position and a time.
  */
@@ -19,8 +19,9 @@ struct message {
 	const char *tenant; /* NULL: RIG_TENANT_A */
 	const char *role;   /* NULL: service */
 	const char *actor;  /* NULL: tests */
+	const char *noun;   /* NULL: entity */
 	const char *verb;
-	const char *entity; /* NULL: a bulk, or what the decoder rejected */
+	const char *entity; /* the target; NULL: a bulk, or what the decoder rejected */
 	const char *body;
 	const char *leat_id;
 	const char *reply_to;
@@ -45,6 +46,8 @@ struct gate {
 /* The schema of this binary, in the rig's database. */
 void install_schema(struct rig *rig);
 void gate_open(struct gate *gate, const struct rig *rig);
+/* To the functions of the control lane, for LEAT_CONTROL. */
+void gate_open_control(struct gate *gate, const struct rig *rig);
 void gate_close(struct gate *gate);
 /* All that most suites need: a rig, the schema, a gate. */
 void gate_open_with_rig(struct gate *gate, struct rig *rig);

@@ -55,7 +55,7 @@ static void expect_members(const char *expected)
 {
 	rig_sql_expect(&rig, expected,
 		"select string_agg(right(user_id::text, 1) || ' ' || role, ', ' order by user_id) from leat.members where tenant_id = "
-	    "'" RIG_TENANT_A "'");
+		"'" RIG_TENANT_A "'");
 }
 
 static void expect_refused(const char *expected, struct asked asked)

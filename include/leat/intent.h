@@ -40,6 +40,7 @@ enum leat_field_type {
 	LEAT_FIELD_CHOICE, /* text: one of `choices` */
 	LEAT_FIELD_NUMBER, /* whole number from `lowest` to `highest` */
 	LEAT_FIELD_VALUE,  /* any JSON value */
+	LEAT_FIELD_DEFINITION, /* of a workflow: what leat_workflow_check lets through */
 };
 
 struct leat_field {

@@ -1,6 +1,8 @@
 /* One reader for each type of field: is the value of that type and within its limits; takes the targets. Fails naming the field. */
 #include "reading.h"
 
+#include "leat/workflow.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -199,6 +201,12 @@ static enum leat_kind read_value(struct leat_reading *reading, const struct leat
 	return LEAT_OK;
 }
 
+static enum leat_kind read_definition(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	(void)field;
+	return leat_workflow_check(value, reading->limits, reading->err);
+}
+
 enum leat_kind leat_reading_field(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
 {
 	static enum leat_kind (*const readers[])(struct leat_reading *, const struct leat_field *, const struct leat_json *) = {
@@ -213,6 +221,7 @@ enum leat_kind leat_reading_field(struct leat_reading *reading, const struct lea
 		[LEAT_FIELD_CHOICE] = read_choice,
 		[LEAT_FIELD_NUMBER] = read_number,
 		[LEAT_FIELD_VALUE] = read_value,
+		[LEAT_FIELD_DEFINITION] = read_definition,
 	};
 	return readers[field->type](reading, field, value);
 }

@@ -47,6 +47,7 @@ static const char *value_shape(enum leat_field_type type)
 	case LEAT_FIELD_NUMBER:
 		return ":1";
 	case LEAT_FIELD_VALUE:
+	case LEAT_FIELD_DEFINITION:
 		return ":…";
 	case LEAT_FIELD_UUID:
 	case LEAT_FIELD_TYPE:

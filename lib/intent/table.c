@@ -35,7 +35,7 @@ static const struct leat_intent_type table[] = {
 
 	{"workflow", "save", LEAT_TARGET_ID,
 		{NEEDS("workflow_id", UUID), NEEDS("action", CHOICE, .choices = "new|edit"), NEEDS("name", TEXT, .highest = NAME_BYTES),
-			NEEDS("definition", VALUE), MAY("expected_version", NUMBER, .lowest = 0, .highest = INT32_MAX)},
+			NEEDS("definition", DEFINITION), MAY("expected_version", NUMBER, .lowest = 0, .highest = INT32_MAX)},
 		"makes the workflow's next version; `new` of one that is there is an `edit`"},
 	{"workflow", "delete", LEAT_TARGET_ID, {NEEDS("workflow_id", UUID)}, "deletes softly; runs keep their version"},
 	{"member", "set", LEAT_TARGET_ID, {NEEDS("user_id", UUID), NEEDS("role", CHOICE, .choices = "owner|admin|editor|viewer")},

@@ -38,7 +38,7 @@ static void store_saves(size_t from, size_t count)
 	for (size_t number = from; number < from + count; number++)
 		load_add_intent(&load, RIG_TENANT_A, "workflow.save", NULL,
 			"{\"workflow_id\":\"aaaaaaaa-0000-4000-8000-%012zu\",\"action\":\"new\",\"name\":\"%zu\",\"definition\":{\"nodes\":[{\"id\":"
-		    "\"a\","
+			"\"a\","
 			"\"type\":\"http\",\"url\":\"http://example.com/\"}],\"edges\":[]}}",
 			number * 7 % WORKFLOWS, number);
 	load_store(&rig, &load);

@@ -130,6 +130,7 @@ static void add_body(struct leat_buf *out, const struct wall_case *at, enum whos
 		case LEAT_FIELD_CHOICE:
 		case LEAT_FIELD_NUMBER:
 		case LEAT_FIELD_VALUE:
+		case LEAT_FIELD_DEFINITION:
 			cr_assert_fail("%s.%s has fields of another kind: they need values here", at->type->noun, at->type->verb);
 		}
 	}

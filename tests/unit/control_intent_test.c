@@ -4,6 +4,7 @@
 #define CONTROL(noun_verb) "leat.intent." TENANT ".user." noun_verb
 #define USER "00000000-0000-4000-8000-000000000001"
 #define WORKFLOW "\"workflow_id\":\"" ENTITY "\",\"action\":\"new\",\"name\":\"n\","
+#define DEFINITION "{\"nodes\":[{\"id\":\"a\",\"type\":\"http\",\"url\":\"http://example.com/\"}],\"edges\":[]}"
 #define ASK "\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"expected_user_id\":\"" USER "\","
 
 struct taken {
@@ -22,13 +23,18 @@ static const struct taken messages[] = {
 	{"member.set", "{\"user_id\":\"" USER "\"}", "member.set needs role"},
 	{"member.remove", "{\"user_id\":\"" USER "\"}", NULL},
 	{"workflow.delete", "{\"workflow_id\":\"" ENTITY "\"}", NULL},
-	{"workflow.save", "{" WORKFLOW "\"definition\":{}, \"expected_version\":-1}", "expected_version: expected a whole number from 0"},
-	{"workflow.save", "{" WORKFLOW "\"definition\":{}, \"expected_version\":1.0}", "expected_version: expected a whole number"},
-	{"workflow.save", "{" WORKFLOW "\"definition\":{}, \"expected_version\":99999999999999999999}",
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_version\":-1}",
+		"expected_version: expected a whole number from 0"},
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_version\":1.0}", "expected_version: expected a whole number"},
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_version\":99999999999999999999}",
 		"expected_version: expected a whole number"},
-	{"workflow.save", "{" WORKFLOW "\"definition\":{}, \"expected_version\":\"1\"}", "expected_version: expected a whole number"},
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_version\":\"1\"}",
+		"expected_version: expected a whole number"},
 	{"workflow.save", "{" WORKFLOW "\"expected_version\":1}", "needs definition"},
-	{"workflow.save", "{" WORKFLOW "\"definition\":{},\"expected_verison\":1}", "did you mean \"expected_version\""},
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_version\":0}", NULL},
+	{"workflow.save", "{" WORKFLOW "\"definition\":{\"nodes\":[{\"id\":\"a\",\"type\":\"http\"}],\"edges\":[]}}",
+		"node \"a\": url is missing"},
+	{"workflow.save", "{" WORKFLOW "\"definition\":" DEFINITION ",\"expected_verison\":1}", "did you mean \"expected_version\""},
 	{"interaction.ask", "{" ASK "\"payload\":{}}", NULL},
 	{"interaction.ask", "{" ASK "\"payload\":null,\"ttl_s\":31536000,\"run_id\":\"" ENTITY "\",\"node_id\":\"n[7]\"}", NULL},
 	{"interaction.ask", "{" ASK "\"payload\":{},\"ttl_s\":0}", "ttl_s: expected a whole number from 1 to 31536000"},

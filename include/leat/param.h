@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,control,relay,keep,embed", "which lanes this process runs")                                                             \
+	X(lanes, "entity,control,relay,keep,embed", "which lanes this process runs")                                                           \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
@@ -71,6 +71,7 @@
 	N(audit_retention_h, 720, 1, 87600, "h", "leat.audit_log; whole days are dropped")                                                     \
 	N(prune_every_ms, 60000, 100, 3600000, "ms", "how often one of the consumers looks for what is old")                                   \
 	N(prune_batch, 5000, 1, 100000, "rows", "most rows deleted in one transaction")                                                        \
+	N(interaction_sweep_ms, 10000, 100, 3600000, "ms", "how often one of the consumers looks for questions past their time")               \
 	N(max_body_bytes, 524288, 1024, 67108864, "bytes", "largest body of an intent")                                                        \
 	N(max_fields, 1000, 1, 100000, "fields", "most fields that one intent names")                                                          \
 	N(max_nesting, 64, 2, 1000, "levels", "deepest nesting of a body; the body itself is level 1")                                         \

@@ -1,7 +1,7 @@
 /*
  * The keep lane: tells the database that this process is there and how its lanes are, which `leat status` shows, every few seconds and
  * whenever a lane entered another state; and learns whether intents are parked that nobody looks after, because the process that parked
- * them is gone. In between, one process of all forgets what is old (keep_retention.c).
+ * them is gone. In between, one process of all forgets what is old (keep_retention.c), and finds questions past their time (keep_sweep.c).
  */
 #include "keep.h"
 
@@ -28,6 +28,7 @@ static const struct leat_pg_statement statements[] = {
 	{"prune_ledger",
 		"select after, pruned, more from leat.prune_ledger($1, timestamptz 'epoch' + $2 * interval '1 microsecond', $3,"
 		" timestamptz 'epoch' + $4 * interval '1 microsecond', $5, $6::integer, $7)"},
+	{"sweep_interactions", "select leat.sweep_interactions($1::integer)"},
 };
 
 struct keeper {
@@ -36,7 +37,9 @@ struct keeper {
 	char host[256];
 	int64_t beat_ms; /* when the next heartbeat is due, by leat_clock_ms */
 	int64_t news_ms; /* from then on it comes as soon as a lane's state is news */
+	struct keep_lock lock;
 	struct keep_retention retention;
+	struct keep_sweep sweep;
 };
 
 static bool beat_is_due(const struct keeper *k)
@@ -79,6 +82,8 @@ static void wait_for_news(const struct keeper *k)
 	int64_t now_ms = leat_clock_ms();
 	bool deaf = now_ms < k->news_ms;
 	int64_t until_ms = k->beat_ms < k->retention.due_ms ? k->beat_ms : k->retention.due_ms;
+	if (k->sweep.due_ms < until_ms)
+		until_ms = k->sweep.due_ms;
 	if (deaf && k->news_ms < until_ms)
 		until_ms = k->news_ms;
 	if (until_ms > now_ms && poll(events, deaf ? 1 : 2, (int)(until_ms - now_ms)) < 0 && errno != EINTR)
@@ -102,7 +107,9 @@ static bool open_pg(struct keeper *k)
 		return false;
 	k->beat_ms = 0;
 	k->news_ms = 0;
-	keep_retention_start(&k->retention, &k->link);
+	k->lock = (struct keep_lock){.link = &k->link};
+	keep_retention_start(&k->retention, &k->lock);
+	keep_sweep_start(&k->sweep, &k->lock);
 	leat_lane_enter(k->link.lane, "working", NULL);
 	return true;
 }
@@ -112,7 +119,9 @@ static bool keep(struct keeper *k, struct leat_error *err)
 {
 	if (beat_is_due(k) && beat(k, err) != LEAT_OK)
 		return false;
-	return leat_clock_ms() < k->retention.due_ms || keep_retention_step(&k->retention, err);
+	if (leat_clock_ms() >= k->retention.due_ms && !keep_retention_step(&k->retention, err))
+		return false;
+	return leat_clock_ms() < k->sweep.due_ms || keep_sweep_step(&k->sweep, err);
 }
 
 void lane_keep_run(struct leat_lane *lane)

@@ -1,6 +1,6 @@
 /*
  * Forgetting what is old: parts of the audit log, and what the ledger has of messages that their stream no longer holds. One process at a
- * time does, whoever holds the advisory lock; the lock ends with its connection, and another one takes over at its next pass.
+ * time does, whoever holds the keeper's lock (keep_lock.c).
  *
  * The happy path: a pass is a row of short steps, in each at most one transaction. A step that has more to do comes again after a rest as
  * long as it took. The server is asked what each stream holds before its ledger is touched.
@@ -14,27 +14,17 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
-/* Parts of the audit log are made so far ahead; a step rests this long at least. */
-enum { DAYS_AHEAD = 7, REST_MS = 10 };
+/* Parts of the audit log are made so far ahead. */
+enum { DAYS_AHEAD = 7 };
 
 static const char *const ledgers[] = {"LEAT_CONTROL", "LEAT_ENTITY", "LEAT_RUN", "LEAT_WORK"};
 
 #define LEDGER_COUNT (sizeof ledgers / sizeof *ledgers)
 
-/* Once, until it is something else. */
 static void tell(struct keep_retention *r, const char *text)
 {
-	char *told = r->told[r->step];
-	char now[KEEP_TOLD_BYTES];
-	snprintf(now, sizeof now, "%s", text);
-	if (strcmp(told, now) == 0)
-		return;
-	memcpy(told, now, sizeof now);
-	if (*text != '\0')
-		leat_log(LEAT_LOG_WARN, "keep", "%s; trying again every %" PRId64 " ms", text, r->link->lane->process->params->prune_every_ms);
+	keep_tell(r->told[r->step], text, r->link->lane->process->params->prune_every_ms);
 }
 
 static enum leat_kind run(struct keep_retention *r, const char *statement, const struct leat_pg_params *params,
@@ -49,15 +39,10 @@ static enum leat_kind run(struct keep_retention *r, const char *statement, const
 /* Without the lock there is nothing to do in this pass. */
 static enum leat_kind take_lock(struct keep_retention *r, bool *more, struct leat_error *err)
 {
-	LEAT_PG_RESULT_SCOPED *result = NULL;
-	const struct leat_pg_params none = {0};
 	*more = false;
-	if (!r->held) {
-		if (run(r, "keep_lock", &none, &result, err) != LEAT_OK)
-			return err->kind;
-		r->held = leat_pg_bool(result, 0, 0);
-	}
-	if (!r->held)
+	if (keep_lock_try(r->lock, err) != LEAT_OK)
+		return err->kind;
+	if (!r->lock->held)
 		r->step = KEEP_STEPS - 1;
 	return LEAT_OK;
 }
@@ -169,17 +154,9 @@ static_assert(sizeof steps / sizeof *steps == KEEP_STEPS, "as many as keep.h say
 
 /* ---- the pass ---- */
 
-static bool give_lock_back(struct keep_retention *r, struct leat_error *err)
-{
-	LEAT_PG_RESULT_SCOPED *result = NULL;
-	const struct leat_pg_params none = {0};
-	r->held = false;
-	return run(r, "keep_unlock", &none, &result, err) == LEAT_OK;
-}
-
 static bool end_pass(struct keep_retention *r, struct leat_error *err)
 {
-	bool well = !(r->held && r->unasked) || give_lock_back(r, err);
+	bool well = !(r->lock->held && r->unasked) || keep_lock_give_back(r->lock, err) == LEAT_OK;
 	r->step = 0;
 	r->ledger = 0;
 	r->asked = false;
@@ -188,11 +165,11 @@ static bool end_pass(struct keep_retention *r, struct leat_error *err)
 	return well;
 }
 
-void keep_retention_start(struct keep_retention *r, struct lane_link *link)
+void keep_retention_start(struct keep_retention *r, struct keep_lock *lock)
 {
-	r->link = link;
+	r->link = lock->link;
+	r->lock = lock;
 	r->due_ms = 0;
-	r->held = false;
 	r->unasked = false;
 	r->step = 0;
 	r->ledger = 0;
@@ -212,7 +189,7 @@ bool keep_retention_step(struct keep_retention *r, struct leat_error *err)
 		more = false;
 	}
 	int64_t took_ms = leat_clock_ms() - began_ms;
-	r->due_ms = began_ms + took_ms + (took_ms > REST_MS ? took_ms : REST_MS);
+	r->due_ms = began_ms + took_ms + (took_ms > KEEP_REST_MS ? took_ms : KEEP_REST_MS);
 	if (!more && ++r->step == KEEP_STEPS)
 		return end_pass(r, err);
 	return true;

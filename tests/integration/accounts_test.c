@@ -165,17 +165,18 @@ Test(accounts, a_producer_pulls_nothing)
 	wire_close(&leat);
 }
 
-Test(accounts, the_consumer_speaks_for_leat_and_does_not_touch_streams_or_publish_intents)
+Test(accounts, the_consumer_speaks_for_leat_and_touches_no_streams_and_publishes_no_intents_but_to_expire)
 {
 	static const char *const refused[] = {MERGE(SHOP, "service"), MERGE(SHOP, "user"), MERGE(SHOP, "engine"),
-		"leat.redrive." SHOP ".service.entity.merge", "$JS.API.STREAM.CREATE.LEAT_OTHER", "$JS.API.STREAM.UPDATE.LEAT_ENTITY",
-		"$JS.API.STREAM.DELETE.LEAT_ENTITY", "$JS.API.STREAM.PURGE.LEAT_ENTITY", "$JS.API.STREAM.MSG.DELETE.LEAT_ENTITY",
-		"$JS.API.CONSUMER.CREATE.LEAT_ENTITY", "_INBOX.1"};
+		"leat.intent." SHOP ".engine.interaction.answer", "leat.redrive." SHOP ".service.entity.merge", "$JS.API.STREAM.CREATE.LEAT_OTHER",
+		"$JS.API.STREAM.UPDATE.LEAT_ENTITY", "$JS.API.STREAM.DELETE.LEAT_ENTITY", "$JS.API.STREAM.PURGE.LEAT_ENTITY",
+		"$JS.API.STREAM.MSG.DELETE.LEAT_ENTITY", "$JS.API.CONSUMER.CREATE.LEAT_ENTITY", "_INBOX.1"};
 	struct wire wire = be("leat-consumer");
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
 		cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", refused[i], "{}"), WIRE_REFUSED, "%s", refused[i]);
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.event." SHOP ".entity.1", "{}"), WIRE_STORED);
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.dead." SHOP ".entity.merge", "{}"), WIRE_STORED);
+	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.intent." SHOP ".engine.interaction.expire", "{}"), WIRE_STORED);
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "$JS.API.STREAM.INFO.LEAT_ENTITY", ""), WIRE_ANSWER);
 	wire_close(&wire);
 	expect_messages("LEAT_ENTITY", 0);

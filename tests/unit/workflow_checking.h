@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define USER "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
+#define X16 "xxxxxxxxxxxxxxxx"
 #define HTTP "'type':'http','url':'http://x'"
 
 static inline struct leat_params default_limits(void)
@@ -74,6 +75,15 @@ static inline void expect_node(const char *members, const char *expected)
 	leat_buf_printf(&text, "definition: node 'a': %s", expected != NULL ? expected : "");
 	expect_definition(definition.data, expected != NULL ? text.data : NULL);
 }
+
+struct node_sample {
+	const char *members;  /* of node "a", behind its id */
+	const char *expected; /* NULL: accepted */
+};
+
+#define EXPECT_NODES(samples)                                                                                                              \
+	for (size_t i = 0; i < sizeof(samples) / sizeof *(samples); i++)                                                                       \
+	expect_node((samples)[i].members, (samples)[i].expected)
 
 /* ---- graphs ---- */
 

@@ -1,18 +1,11 @@
-/* What may stand in a node: its id, its type, each parameter at its edges, references and secrets. */
+/* What may stand in a node: its id, its type, each parameter at its edges, references. */
 #include "workflow_checking.h"
-
-struct sample {
-	const char *members;  /* of node "a", behind its id */
-	const char *expected; /* NULL: accepted */
-};
-
-#define EXPECT_ALL(samples)                                                                                                                \
-	for (size_t i = 0; i < sizeof(samples) / sizeof *(samples); i++)                                                                       \
-	expect_node((samples)[i].members, (samples)[i].expected)
 
 Test(workflow_node, a_definition_has_nodes_and_edges_and_nothing_else)
 {
-	static const struct sample samples[] = {
+	static const struct {
+		const char *definition, *expected;
+	} samples[] = {
 		{"{'nodes':[{'id':'a'," HTTP "}],'edges':[]}", NULL},
 		{"{'edges':[],'nodes':[{" HTTP ",'id':'a'}]}", NULL},
 		{"[]", "definition: expected an object with nodes and edges, found an array"},
@@ -33,7 +26,7 @@ Test(workflow_node, a_definition_has_nodes_and_edges_and_nothing_else)
 			"definition: node 'a': the id stands twice; give each node its own"},
 	};
 	for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
-		expect_definition(samples[i].members, samples[i].expected);
+		expect_definition(samples[i].definition, samples[i].expected);
 }
 
 static void expect_id(const char *id, const char *why)
@@ -44,8 +37,6 @@ static void expect_id(const char *id, const char *why)
 	leat_buf_printf(&text, "definition: nodes[0]: id: %s", why != NULL ? why : "");
 	expect_definition(definition.data, why != NULL ? text.data : NULL);
 }
-
-#define X16 "xxxxxxxxxxxxxxxx"
 
 Test(workflow_node, an_id_is_1_to_64_letters_digits_dash_and_underscore)
 {
@@ -69,7 +60,7 @@ Test(workflow_node, an_id_is_1_to_64_letters_digits_dash_and_underscore)
 
 Test(workflow_node, a_type_is_one_of_the_table)
 {
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{"'url':'http://x'", "type is missing; expected http, worker, split, collect, merge or question"},
 		{"'type':'htp'", "there is no type 'htp'; did you mean 'http'?"},
 		{"'type':'Collect'", "there is no type 'Collect'; did you mean 'collect'?"},
@@ -77,12 +68,12 @@ Test(workflow_node, a_type_is_one_of_the_table)
 		{"'type':['http']", "type: expected http, worker, split, collect, merge or question, found an array"},
 		{"'type':null", "type: expected http, worker, split, collect, merge or question, found null"},
 	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 }
 
 Test(workflow_node, a_parameter_is_one_of_its_type)
 {
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{HTTP ",'header':{}", "http nodes have no parameter 'header'; did you mean 'headers'?"},
 		{HTTP ",'Method':'GET'", "http nodes have no parameter 'Method'; did you mean 'method'?"},
 		{HTTP ",'retries':3", "http nodes have no parameter 'retries'; they have method, url, headers, body, timeout_ms, max_attempts"},
@@ -94,137 +85,13 @@ Test(workflow_node, a_parameter_is_one_of_its_type)
 		{"'type':'question','connection_id':'c','payload':{}",
 			"expected_user_id is missing; question nodes need connection_id, expected_user_id, payload"},
 	};
-	EXPECT_ALL(samples);
-}
-
-Test(workflow_node, methods)
-{
-	static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-		LEAT_BUF_SCOPED members = LEAT_BUF_INIT;
-		leat_buf_printf(&members, HTTP ",'method':'%s'", methods[i]);
-		expect_node(members.data, NULL);
-	}
-#define RULE_METHOD "method: expected one of GET|HEAD|POST|PUT|PATCH|DELETE, found "
-	static const struct sample samples[] = {
-		{HTTP ",'method':'get'", RULE_METHOD "the text 'get'"},
-		{HTTP ",'method':''", RULE_METHOD "the text ''"},
-		{HTTP ",'method':'GET|HEAD'", RULE_METHOD "the text 'GET|HEAD'"},
-		{HTTP ",'method':'CONNECT'", RULE_METHOD "the text 'CONNECT'"},
-		{HTTP ",'method':1", RULE_METHOD "the number 1"},
-		{HTTP ",'method':{'$ref':'input#/method'}", NULL},
-	};
-	EXPECT_ALL(samples);
-}
-
-static void expect_urls(const char *const *urls, size_t count, const char *expected)
-{
-	for (size_t i = 0; i < count; i++) {
-		LEAT_BUF_SCOPED members = LEAT_BUF_INIT;
-		LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
-		leat_buf_printf(&members, "'type':'worker','url':%s", urls[i]);
-		leat_buf_printf(&text, "url: %s", expected != NULL ? expected : "");
-		if (expected != NULL && strstr(expected, "found") != NULL)
-			leat_buf_printf(&text, " the text %s", urls[i]);
-		expect_node(members.data, expected != NULL ? text.data : NULL);
-	}
-}
-
-#define EXPECT_URLS(urls, expected) expect_urls(urls, sizeof(urls) / sizeof *(urls), expected)
-
-Test(workflow_node, urls)
-{
-	static const char *const good[] = {"'http://a'", "'https://a.b-c_d.example/x?y=1&z=%20#f'", "'HTTP://A:1'", "'http://1.2.3.4:65535/'",
-		"'http://[::1]:80/'", "'http:\\/\\/a\\/\\u0062'", "'http://a?u=b@c'", "'http://a/b@c:d'", "'http://a/é'", "{'$ref':'input#/url'}"};
-	static const char *const bad[] = {"''", "'a'", "'/a'", "'ftp://a'", "'http:/a'", "'http://'", "'http:///a'", "'http://?a'",
-		"'http://#'", "'http://:80'", "'http://a:'", "'http://a:0'", "'http://a:65536'", "'http://a:8x'", "'http://a:000080'",
-		"'http://a b/'", "'http://[::1'", "'http://[]'", "'http://[g]'", "'http://[::1]x'", "'http://a\\\\b'", "'http://é'", "' http://a'",
-		"'javascript:1'", "'http://a%2eb'", "'http://${host}'"};
-	static const char *const users[] = {"'http://u:p@a'", "'https://u@a/'", "'http://@'", "'http://good@bad/'"};
-	static const char *const spaces[] = {"'http://a/b c'", "'http://a/\\n'", "'http://a/\\u0085'", "'http://a\\u002f\\r\\nHost: b'"};
-	EXPECT_URLS(good, NULL);
-	EXPECT_URLS(bad, "expected an http:// or https:// URL with a host, or a reference, found");
-	EXPECT_URLS(users, "no user or password may stand before the host; send them in a header, as ${secret:NAME}");
-	EXPECT_URLS(spaces, "expected a URL without spaces and control characters (%20 for a space), found");
-	expect_node("'type':'http','url':7", "url: expected an http:// or https:// URL with a host, or a reference, found the number 7");
-}
-
-Test(workflow_node, headers)
-{
-	static const struct sample samples[] = {
-		{HTTP ",'headers':{}", NULL},
-		{HTTP ",'headers':{'Accept':'a, b','x-1_2.3!#$%&*+^`|~':'','Y':'\\u00e9'}", NULL},
-		{HTTP ",'headers':{'Accept':{'$ref':'input#/accept'}}", NULL},
-		{HTTP ",'headers':{'$ref':'input#/headers'}", NULL},
-		{HTTP ",'headers':[]", "headers: expected an object of texts, or a reference, found an array"},
-		{HTTP ",'headers':{'A':1}", "headers: A: expected a text or a reference"},
-		{HTTP ",'headers':{'A':{'x':'y'}}", "headers: A: expected a text or a reference"},
-		{HTTP ",'headers':{'A':['x']}", "headers: A: expected a text or a reference"},
-		{HTTP ",'headers':{'A':'x\\r\\nB: y'}", "headers: A: a header's value can't hold control characters"},
-		{HTTP ",'headers':{'A':'\\u007f'}", "headers: A: a header's value can't hold control characters"},
-		{HTTP ",'headers':{'':'x'}", "headers: '' is no name of a header; expected letters, digits and !#$%&'*+-.^_`|~"},
-		{HTTP ",'headers':{'A B':'x'}", "headers: 'A B' is no name of a header; expected letters, digits and !#$%&'*+-.^_`|~"},
-		{HTTP ",'headers':{'A:':'x'}", "headers: 'A:' is no name of a header; expected letters, digits and !#$%&'*+-.^_`|~"},
-		{HTTP ",'headers':{'A\\r\\n':'x'}", "headers: 'A?\?' is no name of a header; expected letters, digits and !#$%&'*+-.^_`|~"},
-		{HTTP ",'headers':{'é':'x'}", "headers: 'é' is no name of a header; expected letters, digits and !#$%&'*+-.^_`|~"},
-		{HTTP ",'headers':{'Accept':'x','aCCEPT':'y'}", "headers: aCCEPT stands twice"},
-		{HTTP ",'headers':{'B':'x','Accept':'x','\\u0061ccept':'y'}", "headers: accept stands twice"},
-		{HTTP ",'headers':{'Host':'x'}", "headers: Leat sets Host itself; leave it out"},
-		{HTTP ",'headers':{'content-length':'1'}", "headers: Leat sets content-length itself; leave it out"},
-		{HTTP ",'headers':{'Transfer-Encoding':'chunked'}", "headers: Leat sets Transfer-Encoding itself; leave it out"},
-		{HTTP ",'headers':{'CONNECTION':'close'}", "headers: Leat sets CONNECTION itself; leave it out"},
-		{HTTP ",'headers':{'Idempotency-Key':{'$ref':'input#'}}", "headers: Leat sets Idempotency-Key itself; leave it out"},
-		{HTTP ",'headers':{'leat-':'1'}", "headers: Leat sets leat- itself; leave it out"},
-		{HTTP ",'headers':{'Leat-Run':'1'}", "headers: Leat sets Leat-Run itself; leave it out"},
-		{HTTP ",'headers':{'Leaf-Run':'1','Hosts':'1','Host-':'2'}", NULL},
-	};
-	EXPECT_ALL(samples);
-}
-
-Test(workflow_node, headers_are_at_most_64)
-{
-	for (int count = 64; count <= 65; count++) {
-		LEAT_BUF_SCOPED members = LEAT_BUF_INIT;
-		leat_buf_add_text(&members, HTTP ",'headers':{'A':''");
-		for (int i = 1; i < count; i++)
-			leat_buf_printf(&members, ",'X-%d':'v'", i);
-		leat_buf_add_text(&members, "}");
-		expect_node(members.data, count == 64 ? NULL : "headers: expected at most 64 of them, found more");
-	}
-}
-
-Test(workflow_node, secrets_stand_in_the_values_of_headers_only)
-{
-#define MALFORMED "headers.A: malformed secret; write ${secret:NAME}, NAME being 1 to 64 letters, digits and _"
-#define ELSEWHERE "${secret:NAME} is replaced in the values of headers only; send it in a header"
-	static const struct sample samples[] = {
-		{HTTP ",'headers':{'A':'Bearer ${secret:API_key_1}','B':'${secret:a}${secret:b} ${x}'}", NULL},
-		{HTTP ",'headers':{'A':'${secret:" X16 X16 X16 X16 "}'}", NULL},
-		{HTTP ",'headers':{'A':'${secret:" X16 X16 X16 X16 "y}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:a'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:a b}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:../x}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:${secret:a}}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret:a}${secret:b-c}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secret}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'${secrets:a}'}", MALFORMED},
-		{HTTP ",'headers':{'A':'\\u0024{secret'}", MALFORMED},
-		{HTTP ",'body':'${secret:a}'", "body: " ELSEWHERE},
-		{HTTP ",'body':{'x':[1,'y ${secret:a}']}", "body.x[1]: " ELSEWHERE},
-		{HTTP ",'body':{'${secret:a}':1}", "body.${secret:a}: " ELSEWHERE},
-		{HTTP ",'body':'\\u0024{secret:'", "body: " ELSEWHERE},
-		{"'type':'worker','url':'http://x/${secret:a}'", "url: " ELSEWHERE},
-		{HTTP ",'body':'${secretary} ${secret} ${SECRET:a} $secret:a {secret:a}'", NULL},
-		{"'type':'merge','content':{'text':'${secret:a}'}", NULL},
-	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 }
 
 Test(workflow_node, numbers)
 {
 #define RULE_TIMEOUT "timeout_ms: expected a whole number from 1 to 600000, found "
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{HTTP ",'timeout_ms':1,'max_attempts':1", NULL},
 		{HTTP ",'timeout_ms':600000,'max_attempts':20", NULL},
 		{HTTP ",'timeout_ms':{'$ref':'input#/t'},'max_attempts':{'$ref':'input#/m'}", NULL},
@@ -239,7 +106,7 @@ Test(workflow_node, numbers)
 		{HTTP ",'max_attempts':0", "max_attempts: expected a whole number from 1 to 20, found the number 0"},
 		{HTTP ",'max_attempts':21", "max_attempts: expected a whole number from 1 to 20, found the number 21"},
 	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 }
 
 #define MERGE "'type':'merge','content':{'a':1}"
@@ -247,7 +114,7 @@ Test(workflow_node, numbers)
 Test(workflow_node, merges)
 {
 #define RULE_TYPE "entity_type: expected 1 to 64 of a-z 0-9 _ . -, found "
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{MERGE, NULL},
 		{"'type':'merge','metadata':{}", NULL},
 		{"'type':'merge','content':{'$ref':'input#'},'metadata':{'a':{'$ref':'input#/b'}}", NULL},
@@ -274,7 +141,7 @@ Test(workflow_node, merges)
 		{"'type':'merge','metadata':'x'", "metadata: expected an object or a reference, found the text 'x'"},
 		{"'type':'merge','content':{'':1}", "content: a field name is empty"},
 	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 }
 
 #define QUESTION "'type':'question','payload':{},'expected_user_id':'" USER "'"
@@ -283,7 +150,7 @@ Test(workflow_node, questions)
 {
 #define RULE_TEXT "connection_id: expected a text of 1 to 256 bytes without control characters, found "
 #define X256 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16 X16
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{QUESTION ",'connection_id':'c'", NULL},
 		{QUESTION ",'connection_id':'" X256 "'", NULL},
 		{QUESTION ",'connection_id':{'$ref':'input#/c'},'ttl_s':{'$ref':'input#/ttl'}", NULL},
@@ -299,7 +166,7 @@ Test(workflow_node, questions)
 		{"'type':'question','connection_id':'c','payload':'?','expected_user_id':'" USER "'",
 			"payload: expected an object or a reference, found the text '?'"},
 	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 	LEAT_BUF_SCOPED longer = LEAT_BUF_INIT;
 	leat_buf_printf(&longer, QUESTION ",'connection_id':'%sy'", X256);
 	expect_node(longer.data, RULE_TEXT "the text '" X16 X16 X16 X16 X16 "xxxxxx…");
@@ -308,7 +175,7 @@ Test(workflow_node, questions)
 Test(workflow_node, references_are_a_node_and_a_pointer)
 {
 #define POINTER "what follows # is no JSON Pointer (/field/0; ~0 for ~, ~1 for /)"
-	static const struct sample samples[] = {
+	static const struct node_sample samples[] = {
 		{HTTP ",'body':{'$ref':'input#'}", NULL},
 		{HTTP ",'body':{'\\u0024ref':'inp\\u0075t#/a\\/b'}", NULL},
 		{HTTP ",'body':{'$ref':'input#/'}", NULL},
@@ -331,5 +198,5 @@ Test(workflow_node, references_are_a_node_and_a_pointer)
 		{HTTP ",'headers':{'A':{'$ref':'x#'}}", "headers.A: the reference 'x#': there is no node 'x'"},
 		{"'type':'http','url':{'$ref':'input#','x':1}", "url: an object with '$ref' can't have other members; leave them out"},
 	};
-	EXPECT_ALL(samples);
+	EXPECT_NODES(samples);
 }

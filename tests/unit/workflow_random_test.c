@@ -1,98 +1,8 @@
 /*
- * Graphs by chance. Valid ones, made of nodes that run once and of splits with what runs per item, are accepted; each of them is then
- * broken in every way there is, and refused for that. And small ones of any shape are accepted exactly if walking every path finds no
- * fault.
+ * Valid graphs by chance, made of nodes that run once and of splits with what runs per item, are accepted; each of them is then broken in
+ * every way there is, and refused for that.
  */
-#include "workflow_checking.h"
-
-#include <stdio.h>
-
-#define NODES 64
-#define EDGES 400
-
-struct random_node {
-	char id[8];
-	const char *type;
-	char reference[16]; /* "" for none */
-	int block;          /* index of the split that it runs below, or -1 */
-	int collect;        /* of a split */
-};
-
-struct random_graph {
-	struct random_node nodes[NODES];
-	int node_count;
-	int edges[EDGES][2];
-	int edge_count;
-};
-
-static uint64_t state;
-
-/* 0 to below - 1 (xorshift64) */
-static int chance(int below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (int)(state % (uint64_t)below);
-}
-
-static int add(struct random_graph *graph, const char *type, int block)
-{
-	cr_assert(graph->node_count < NODES);
-	struct random_node *node = &graph->nodes[graph->node_count];
-	*node = (struct random_node){.type = type, .block = block, .collect = -1};
-	snprintf(node->id, sizeof node->id, "n%d", graph->node_count);
-	return graph->node_count++;
-}
-
-static bool has_edge(const struct random_graph *graph, int from, int to)
-{
-	for (int i = 0; i < graph->edge_count; i++)
-		if (graph->edges[i][0] == from && graph->edges[i][1] == to)
-			return true;
-	return false;
-}
-
-static void link_nodes(struct random_graph *graph, int from, int to)
-{
-	if (has_edge(graph, from, to))
-		return;
-	cr_assert(graph->edge_count < EDGES);
-	graph->edges[graph->edge_count][0] = from;
-	graph->edges[graph->edge_count++][1] = to;
-}
-
-static bool leads(const struct random_graph *graph, int from, int to)
-{
-	for (int i = 0; i < graph->edge_count; i++)
-		if (graph->edges[i][0] == from && (graph->edges[i][1] == to || leads(graph, graph->edges[i][1], to)))
-			return true;
-	return false;
-}
-
-static bool is_type(const struct random_graph *graph, int node, const char *type)
-{
-	return strcmp(graph->nodes[node].type, type) == 0;
-}
-
-static void print(const struct random_graph *graph, struct leat_buf *out)
-{
-	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
-	leat_buf_add_text(&text, "{'nodes':[");
-	int first = chance(graph->node_count); /* in any order */
-	for (int i = 0; i < graph->node_count; i++) {
-		const struct random_node *node = &graph->nodes[(first + i) % graph->node_count];
-		add_node(&text, node->id, node->type, node->reference[0] != '\0' ? node->reference : NULL);
-	}
-	leat_buf_add_text(&text, "],'edges':[");
-	first = graph->edge_count > 0 ? chance(graph->edge_count) : 0;
-	for (int i = 0; i < graph->edge_count; i++) {
-		const int *edge = graph->edges[(first + i) % graph->edge_count];
-		leat_buf_printf(&text, "%s['%s','%s']", i > 0 ? "," : "", graph->nodes[edge[0]].id, graph->nodes[edge[1]].id);
-	}
-	leat_buf_add_text(&text, "]}");
-	add_replaced(out, text.data, '\'', "\"");
-}
+#include "workflow_graphs.h"
 
 /* `mentions` is a part of the error's text, NULL for none. */
 static void expect_random(const struct random_graph *graph, const char *mentions)
@@ -146,6 +56,14 @@ static void add_block(struct random_graph *graph)
 		follow_some(graph, collect, split);
 }
 
+/* `id` may be in the same graph. */
+static void set_reference(struct random_node *node, const char *id, const char *pointer)
+{
+	char reference[sizeof node->reference];
+	snprintf(reference, sizeof reference, "%s#%s", id, pointer);
+	memcpy(node->reference, reference, sizeof reference);
+}
+
 static void refer(struct random_graph *graph, int node)
 {
 	struct random_node *from = &graph->nodes[node];
@@ -154,11 +72,11 @@ static void refer(struct random_graph *graph, int node)
 	int target = chance(graph->node_count);
 	const struct random_node *to = &graph->nodes[target];
 	if (from->block >= 0 && chance(3) == 0)
-		snprintf(from->reference, sizeof from->reference, "item#");
+		set_reference(from, "item", "");
 	else if (leads(graph, target, node) && (to->block < 0 || to->block == from->block))
-		snprintf(from->reference, sizeof from->reference, "%s#/a", to->id);
+		set_reference(from, to->id, "/a");
 	else
-		snprintf(from->reference, sizeof from->reference, "input#");
+		set_reference(from, "input", "");
 }
 
 static struct random_graph valid_graph(void)
@@ -284,9 +202,7 @@ static const char *unknown_type(struct random_graph *graph)
 
 static const char *refer_to(struct random_graph *graph, int node, const char *id, const char *mentions)
 {
-	char reference[sizeof graph->nodes[node].reference];
-	snprintf(reference, sizeof reference, "%s#", id);
-	memcpy(graph->nodes[node].reference, reference, sizeof reference);
+	set_reference(&graph->nodes[node], id, "");
 	return mentions;
 }
 
@@ -340,88 +256,4 @@ Test(workflow_random, a_valid_graph_is_accepted_and_each_fault_refused_by_its_na
 			expect_random(&broken, mentions);
 		}
 	}
-}
-
-/* ---- of any shape, compared with walking every path ---- */
-
-/* False at a fault on any path from `node`, which lies at or below `split`, up to a collect. */
-static bool walk(const struct random_graph *graph, int split, int node, int *collect, bool inner[NODES])
-{
-	bool goes_on = false;
-	for (int i = 0; i < graph->edge_count; i++) {
-		int to = graph->edges[i][1];
-		if (graph->edges[i][0] != node)
-			continue;
-		goes_on = true;
-		if (is_type(graph, to, "collect")) {
-			if (*collect >= 0 && *collect != to)
-				return false;
-			*collect = to;
-			continue;
-		}
-		inner[to] = true;
-		if (is_type(graph, to, "split") || !walk(graph, split, to, collect, inner))
-			return false;
-	}
-	return goes_on;
-}
-
-static bool is_valid(const struct random_graph *graph)
-{
-	bool taken[NODES] = {0}; /* collects that have a split, nodes that are below one */
-	for (int split = 0; split < graph->node_count; split++) {
-		if (!is_type(graph, split, "split"))
-			continue;
-		bool inner[NODES] = {0};
-		int collect = -1;
-		int inner_count = 0;
-		if (!walk(graph, split, split, &collect, inner) || taken[collect])
-			return false;
-		taken[collect] = true;
-		for (int node = 0; node < graph->node_count; node++) {
-			if (inner[node] && (taken[node] || leads(graph, collect, node)))
-				return false;
-			taken[node] = taken[node] || inner[node];
-			inner_count += inner[node];
-		}
-		if (inner_count == 0)
-			return false;
-	}
-	for (int node = 0; node < graph->node_count; node++)
-		if (is_type(graph, node, "collect") && !taken[node])
-			return false;
-	return true;
-}
-
-/* Always downwards, so that `leads` ends; circles are broken graphs' above. */
-static struct random_graph any_graph(void)
-{
-	static const char *const types[] = {"http", "http", "split", "collect"};
-	struct random_graph graph = {0};
-	int count = 3 + chance(4);
-	for (int i = 0; i < count; i++)
-		add(&graph, types[chance(4)], -1);
-	for (int to = 1; to < count; to++)
-		for (int from = 0; from < to; from++)
-			if (chance(count) < 2)
-				link_nodes(&graph, from, to);
-	return graph;
-}
-
-Test(workflow_random, a_graph_of_any_shape_is_accepted_if_every_path_is_good)
-{
-	struct leat_params limits = default_limits();
-	int accepted_with_split = 0;
-	state = 20;
-	for (int i = 0; i < 30000; i++) {
-		struct random_graph graph = any_graph();
-		struct leat_error err;
-		LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
-		print(&graph, &text);
-		bool accepted = check_bytes(text.data, text.len, &limits, &err) == LEAT_OK;
-		bool valid = is_valid(&graph);
-		cr_assert(accepted == valid, "%s: %s\n%s", valid ? "refused" : "accepted", err.text, text.data);
-		accepted_with_split += accepted && strstr(text.data, "split") != NULL;
-	}
-	cr_expect(accepted_with_split > 200, "only %d of them had a split and were good", accepted_with_split);
 }

@@ -50,7 +50,7 @@ create table leat.interactions (
 	position bigint not null default 0,
 	created_at timestamptz not null default now(),
 	asked_at timestamptz not null default now(),
-	expires_at timestamptz not null,
+	expires_at timestamptz not null default now() + interval '24 hours',
 	claimed_at timestamptz,
 	swept_at timestamptz,
 	primary key (tenant_id, id),

@@ -150,7 +150,7 @@ static void expect_events(const char *expected)
 {
 	rig_sql_expect(&rig, expected,
 		"select string_agg(concat_ws(' ', what, right(id::text, 1), '@' || (data ->> 'position'), data ->> 'value', data #>> "
-	    "'{payload,text}'),"
+		"'{payload,text}'),"
 		" ', ' order by id, seq) from event");
 	rig_sql(&rig, "truncate leat.outbox");
 }
@@ -205,7 +205,7 @@ Test(interaction_direct, what_is_too_long_for_the_server_can_be_left_out)
 	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
 	rig_sql_expect(&rig, "true null, null true",
 		"select string_agg(concat(coalesce(short ->> 'payload_omitted', 'null'), ' ', coalesce(short ->> 'value_omitted', 'null')), ', ' "
-	    "order by"
+		"order by"
 		" seq) from (select seq, convert_from(short_body, 'UTF8')::jsonb as short from leat.outbox) o"
 		" where not short ?| '{payload,value}' and short ->> 'expected_user_id' = '" ANN "'");
 }

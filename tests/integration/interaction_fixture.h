@@ -89,7 +89,7 @@ static inline void expect_questions(const char *expected)
 {
 	rig_sql_expect(&rig, expected,
 		"select string_agg(concat(left(tenant_id::text, 1), right(id::text, 1), ' ', status), ', ' order by tenant_id, id) from "
-	    "leat.interactions");
+		"leat.interactions");
 }
 
 /* All rows with their versions, and all events. The caller's to free(). */
@@ -97,7 +97,7 @@ static inline char *everything(void)
 {
 	return rig_sql_text(&rig,
 		"select concat_ws(' ', string_agg(concat_ws(' ', i, i.xmin, i.ctid), ',' order by tenant_id, id), (select count(*) from "
-	    "leat.outbox))"
+		"leat.outbox))"
 		" from leat.interactions i");
 }
 

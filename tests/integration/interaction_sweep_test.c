@@ -185,6 +185,26 @@ Test(interaction_keep, a_question_past_its_time_expires_by_itself_and_can_be_ask
 	cr_expect_eq(state.messages, 4, "asked and expired, twice");
 }
 
+Test(interaction_keep, an_event_over_the_servers_limit_does_without_the_payload)
+{
+	struct leat_msg event;
+	struct leat_error err;
+	uint64_t seq = 1;
+	load_start_consumer(&rig, "consume", eager);
+	rig_sql(&rig,
+		"insert into leat.interactions (tenant_id, id, connection_id, expected_user_id, payload, expires_at) values ('" RIG_TENANT_A
+		"', '" QUESTION "', 'c1', '" ANN "', to_jsonb(repeat('x', 1100000)), now() + interval '1 day')");
+	rig_sql_wait(&rig, 30, "0", "select count(*) from leat.outbox");
+	cr_assert_eq(
+		leat_stream_get_next(rig_bus(&rig), "LEAT_EVENTS", "leat.event." RIG_TENANT_A ".interaction." QUESTION, &seq, &event, &err),
+		LEAT_OK, "%s", err.text);
+	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
+	leat_buf_add(&text, event.data, event.data_bytes);
+	cr_expect_not_null(
+		strstr(leat_buf_text(&text), "\"expected_user_id\": \"" ANN "\",\"payload_omitted\":true}}"), "%s", leat_buf_text(&text));
+	leat_msg_free(&event);
+}
+
 /* Their time ends within six seconds, one after the other, in the order of their numbers. */
 static void make_questions(void)
 {

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FLOW "77777777-0000-4000-8000-000000000001"
@@ -93,6 +94,8 @@ static bool save(struct editor *editor, const char *action, int64_t version)
 	return leat_bus_store(editor->bus, &message, 1) == LEAT_OK || fail(editor, "%s", message.err.text);
 }
 
+static const char current_is[] = "the current version of workflow " FLOW " is ";
+
 /* The next outcome: the version that it made, or the one that it says is current. */
 static bool hear(struct editor *editor, bool *won)
 {
@@ -106,11 +109,12 @@ static bool hear(struct editor *editor, bool *won)
 	json_t *outcome = json_loadb(msg.data, msg.data_bytes, 0, NULL);
 	json_unpack(outcome, "{s?s,s?s,s?{s?I}}", "code", &code, "message", &message, "result", "version", &version);
 	*won = version > 0;
-	long long current = version;
-	bool understood = *won ||
-		(strcmp(code, "conflict") == 0 && sscanf(message, "the current version of workflow " FLOW " is %lld,", &current) == 1) ||
-		fail(editor, "%.*s", (int)msg.data_bytes, msg.data);
-	editor->version = current;
+	bool understood = true;
+	if (!*won && strcmp(code, "conflict") == 0 && strncmp(message, current_is, strlen(current_is)) == 0)
+		version = strtoll(message + strlen(current_is), NULL, 10);
+	else if (!*won)
+		understood = fail(editor, "%.*s", (int)msg.data_bytes, msg.data);
+	editor->version = version;
 	json_decref(outcome);
 	leat_msg_free(&msg);
 	return understood;

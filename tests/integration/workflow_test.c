@@ -207,12 +207,13 @@ Test(workflow, a_row_that_direct_sql_changes_meanwhile_is_a_conflict)
 
 /* ---- versions ---- */
 
+static const char upsert_versions[] = "insert into leat.workflow_versions select * from leat.workflow_versions"
+									  " on conflict (workflow_id, version) do update set name = 'other'";
+
 Test(workflow, nobody_changes_a_version)
 {
 	static const char *const attempts[] = {"update leat.workflow_versions set name = 'other'", "delete from leat.workflow_versions",
-		"truncate leat.workflow_versions", "truncate leat.workflows cascade",
-		"insert into leat.workflow_versions select * from leat.workflow_versions"
-		" on conflict (workflow_id, version) do update set name = 'other'"};
+		"truncate leat.workflow_versions", "truncate leat.workflows cascade", upsert_versions};
 	struct client owner;
 	expect_decision(&lane, SAVED("new", "1"), save(1, NEW("a")));
 	client_open_login(&owner, &rig, "postgres");
@@ -260,14 +261,17 @@ Test(workflow, members_see_their_tenants_workflows_and_nobody_else_does)
 	client_close(&user);
 }
 
+#define INSERT_VERSION                                                                                                                     \
+	"insert into leat.workflow_versions (workflow_id, version, tenant_id, name, definition)"                                               \
+	" values ('" FLOW "', 2, '" RIG_TENANT_A "', 'mine', '{}')"
+
 Test(workflow, no_user_writes_by_direct_sql)
 {
 	static const char *const attempts[] = {
 		"insert into leat.workflows (id, tenant_id, name, version) values (gen_random_uuid(), '" RIG_TENANT_A "', 'mine', 1)",
 		"update leat.workflows set name = 'mine'",
 		"delete from leat.workflows",
-		"insert into leat.workflow_versions (workflow_id, version, tenant_id, name, definition)"
-		" values ('" FLOW "', 2, '" RIG_TENANT_A "', 'mine', '{}')",
+		INSERT_VERSION,
 		"update leat.workflow_versions set name = 'mine'",
 		"insert into leat.members (tenant_id, user_id, role) values ('" RIG_TENANT_A "', '" USER_NOBODY "', 'owner')",
 		"update leat.members set role = 'owner'",

@@ -36,10 +36,11 @@ enum leat_field_type {
 	LEAT_FIELD_OBJECT, /* JSON object: fields to write */
 	LEAT_FIELD_NAMES,  /* array of field names */
 	LEAT_FIELD_BOOL,
-	LEAT_FIELD_TEXT,   /* text of 1 to `highest` bytes without control characters */
-	LEAT_FIELD_CHOICE, /* text: one of `choices` */
-	LEAT_FIELD_NUMBER, /* whole number from `lowest` to `highest` */
-	LEAT_FIELD_VALUE,  /* any JSON value */
+	LEAT_FIELD_TEXT,       /* text of 1 to `highest` bytes without control characters */
+	LEAT_FIELD_LINES,      /* text of 1 to `highest` bytes */
+	LEAT_FIELD_CHOICE,     /* text: one of `choices` */
+	LEAT_FIELD_NUMBER,     /* whole number from `lowest` to `highest` */
+	LEAT_FIELD_VALUE,      /* any JSON value */
 	LEAT_FIELD_DEFINITION, /* of a workflow: what leat_workflow_check lets through */
 };
 
@@ -56,10 +57,11 @@ struct leat_field {
 
 /* What names the target. */
 enum leat_target {
-	LEAT_TARGET_ID,        /* the row's first field, a UUID */
-	LEAT_TARGET_ID_OR_KEY, /* exactly one of entity_id, the first field, and key */
-	LEAT_TARGET_IDS,       /* the first field, several UUIDs */
-	LEAT_TARGET_NONE,      /* a list */
+	LEAT_TARGET_ID,          /* the row's first field, a UUID */
+	LEAT_TARGET_ID_OR_KEY,   /* exactly one of entity_id, the first field, and key */
+	LEAT_TARGET_IDS,         /* the first field, several UUIDs */
+	LEAT_TARGET_ID_OR_AGENT, /* exactly one of run_id, the first field, and agent_id */
+	LEAT_TARGET_NONE,        /* a list */
 };
 
 struct leat_intent_type {

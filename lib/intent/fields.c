@@ -163,6 +163,17 @@ static enum leat_kind read_text(struct leat_reading *reading, const struct leat_
 	return good ? LEAT_OK : leat_reading_mistyped(reading, field->name, expected, value);
 }
 
+static enum leat_kind read_lines(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
+{
+	char expected[64];
+	snprintf(expected, sizeof expected, "a text of 1 to %" PRId64 " bytes", field->highest);
+	if (value->type != LEAT_JSON_STRING)
+		return leat_reading_mistyped(reading, field->name, expected, value);
+	size_t bytes = leat_json_text(value, &reading->scratch).bytes;
+	bool good = bytes > 0 && bytes <= (size_t)field->highest;
+	return good ? LEAT_OK : leat_reading_mistyped(reading, field->name, expected, value);
+}
+
 static enum leat_kind read_choice(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
 {
 	if (value->type == LEAT_JSON_STRING) {
@@ -218,6 +229,7 @@ enum leat_kind leat_reading_field(struct leat_reading *reading, const struct lea
 		[LEAT_FIELD_NAMES] = read_names,
 		[LEAT_FIELD_BOOL] = read_bool,
 		[LEAT_FIELD_TEXT] = read_text,
+		[LEAT_FIELD_LINES] = read_lines,
 		[LEAT_FIELD_CHOICE] = read_choice,
 		[LEAT_FIELD_NUMBER] = read_number,
 		[LEAT_FIELD_VALUE] = read_value,

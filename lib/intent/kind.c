@@ -53,6 +53,7 @@ static const char *value_shape(enum leat_field_type type)
 	case LEAT_FIELD_TYPE:
 	case LEAT_FIELD_KEY:
 	case LEAT_FIELD_TEXT:
+	case LEAT_FIELD_LINES:
 	case LEAT_FIELD_CHOICE:
 		break;
 	}
@@ -80,14 +81,15 @@ static void describe_body(struct leat_buf *out, const struct leat_intent_type *t
 		leat_buf_add_text(out, "\"entity_id\" or \"key\", \"entity_type\"");
 	else if (choice)
 		leat_buf_add_text(out, "\"entity_id\" or (\"entity_type\" and \"key\")");
+	const char *between = type->target == LEAT_TARGET_ID_OR_AGENT ? " or " : ", ";
 	for (size_t i = 0; i < leat_intent_field_count(type); i++) {
 		const struct leat_field *field = &type->fields[i];
 		if (choice && names_target(field))
 			continue;
-		leat_buf_printf(out, "%s\"%s\"%s", choice || i > 0 ? ", " : "", field->name, value_shape(field->type));
+		leat_buf_printf(out, "%s\"%s\"%s", choice || i > 0 ? between : "", field->name, value_shape(field->type));
 		if (field->type == LEAT_FIELD_CHOICE)
 			describe_choices(out, field->choices);
-		if (!field->required)
+		if (!field->required && type->target != LEAT_TARGET_ID_OR_AGENT)
 			leat_buf_add_text(out, "?");
 	}
 }

@@ -105,6 +105,18 @@ static enum leat_kind choose_target(struct leat_reading *reading)
 	return LEAT_OK;
 }
 
+/* run_id or agent_id, not both. */
+static enum leat_kind check_run_or_agent(struct leat_reading *reading)
+{
+	const struct leat_intent_type *type = reading->out->type;
+	bool by_run = get(reading, LEAT_FIELD_UUID) != NULL;
+	bool by_agent = get(reading, LEAT_FIELD_TEXT) != NULL;
+	if (by_run == by_agent)
+		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s.%s %s", type->noun, type->verb,
+			by_run ? "takes run_id or agent_id, not both" : "needs run_id or agent_id");
+	return LEAT_OK;
+}
+
 static enum leat_kind refuse_nothing(struct leat_reading *reading)
 {
 	const struct leat_intent_type *type = reading->out->type;
@@ -131,6 +143,8 @@ static enum leat_kind read_all(struct leat_reading *reading, const struct leat_j
 	if (read_members(reading, body) != LEAT_OK || check_required(reading) != LEAT_OK)
 		return LEAT_PERMANENT;
 	if (reading->out->type->target == LEAT_TARGET_ID_OR_KEY && choose_target(reading) != LEAT_OK)
+		return LEAT_PERMANENT;
+	if (reading->out->type->target == LEAT_TARGET_ID_OR_AGENT && check_run_or_agent(reading) != LEAT_OK)
 		return LEAT_PERMANENT;
 	return check_names(reading);
 }

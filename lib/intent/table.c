@@ -5,6 +5,7 @@
 
 #define NAME_BYTES 256
 #define NODE_BYTES 80 /* of a node's id, with the item's number: `node[999]` */
+#define ERROR_BYTES 4096
 
 #define NEEDS(field, kind, ...)                                                                                                            \
 	{                                                                                                                                      \
@@ -55,6 +56,20 @@ static const struct leat_intent_type table[] = {
 		"takes it back; names the user by one of the two"},
 	{"interaction", "expire", LEAT_TARGET_IDS, {NEEDS("interaction_ids", UUIDS)},
 		"ends questions whose time is over; Leat publishes it itself"},
+
+	{"run", "start", LEAT_TARGET_ID,
+		{NEEDS("run_id", UUID), NEEDS("workflow_id", UUID), MAY("version", NUMBER, .lowest = 1, .highest = INT32_MAX),
+			MAY("agent_id", TEXT, .highest = NAME_BYTES), MAY("entity_id", UUID), MAY("input", VALUE)},
+		"starts a run of the workflow, pinned to this version or else to the current one"},
+	{"run", "resume", LEAT_TARGET_ID_OR_AGENT, {MAY("run_id", UUID), MAY("agent_id", TEXT, .highest = NAME_BYTES)},
+		"has somebody look whether the run, or each of the agent's runs, can go on"},
+	{"run", "retry", LEAT_TARGET_ID, {NEEDS("run_id", UUID)}, "starts again from the nodes that failed, were skipped or cancelled"},
+	{"run", "cancel", LEAT_TARGET_ID, {NEEDS("run_id", UUID)}, "ends the run where it stands"},
+	{"run", "node", LEAT_TARGET_ID,
+		{NEEDS("run_id", UUID), NEEDS("node_id", TEXT, .highest = NODE_BYTES),
+			NEEDS("status", CHOICE, .choices = "running|completed|failed"), MAY("output", VALUE),
+			MAY("error", LINES, .highest = ERROR_BYTES), MAY("attempt", NUMBER, .lowest = 1, .highest = INT32_MAX)},
+		"what became of a node; from services for `worker` nodes, `output` when it completed, `error` when it failed"},
 };
 
 const struct leat_intent_kind leat_intents = {"intent", "does", table, sizeof table / sizeof *table};

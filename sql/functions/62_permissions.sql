@@ -1,4 +1,4 @@
--- Who may do what to workflows, members and questions: one table, which every decision asks.
+-- Who may do what to workflows, members, questions and runs: one table, which every decision asks.
 
 -- users: the least role in leat.members that a person needs; `anyone`: none; null: no person may, whatever the role. service: may the
 -- tenant's services. Leat's own processes (`engine`) may do everything.
@@ -16,6 +16,12 @@ begin atomic
 		('interaction.withdraw', null, true),
 		('interaction.expire', null, false),
 		('interaction.list', 'anyone', true),
+		('run.start', 'editor', true),
+		('run.retry', 'editor', true),
+		('run.cancel', 'editor', true),
+		('run.resume', 'editor', true),
+		('run.node', null, true), -- services for worker nodes only: leat.fold_run
+		('run.read', 'viewer', true),
 		('entity.get', 'anyone', true);
 end;
 

@@ -9,18 +9,18 @@
 -- that it holds up nobody; it alone is decided later than its place.
 
 -- From here to the end of the transaction nobody else decides, and no row's lock is waited for long.
-create or replace function leat.lock_control(p_stream text) returns void
+create or replace function leat.lock_ordered(p_stream text) returns void
 language plpgsql set search_path = pg_catalog
 as $$
 begin
-	perform pg_advisory_xact_lock(hashtext('leat.control'), hashtext(p_stream));
+	perform pg_advisory_xact_lock(hashtext('leat.ordered'), hashtext(p_stream));
 	perform set_config('lock_timeout', '500ms', true);
 end
 $$;
 
 -- The mark: p_floor, or what is parked lies below it, moved over what is settled or put aside directly above it.
 -- Index: primary keys of activity and parked.
-create or replace function leat.control_mark(p_stream text, p_floor bigint) returns bigint
+create or replace function leat.ordered_mark(p_stream text, p_floor bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -173,7 +173,7 @@ begin
 			end if;
 		end if;
 		decided := decided + 1;
-		mark := leat.control_mark(p_stream, greatest(mark, v_parked.position, p_floor));
+		mark := leat.ordered_mark(p_stream, greatest(mark, v_parked.position, p_floor));
 	end loop;
 end
 $$;
@@ -192,9 +192,9 @@ declare
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	v_known record;
 begin
-	perform leat.lock_control(p_stream);
+	perform leat.lock_ordered(p_stream);
 	v_where := leat.stream_positions(p_stream, p_seq, p_at);
-	v_mark := leat.control_mark(p_stream, v_where.floor);
+	v_mark := leat.ordered_mark(p_stream, v_where.floor);
 	for i in 1 .. cardinality(p_seq) loop
 		v_noun := case when p_tenant[i] is not null then split_part(p_subject[i], '.', 5) end;
 		v_settled := row(i, null, null, v_where.positions[i], null, null);
@@ -228,7 +228,7 @@ begin
 				v_settled.status := 'parked';
 			end if;
 			if v_where.positions[i] = v_mark + 1 then
-				v_mark := leat.control_mark(p_stream, v_mark);
+				v_mark := leat.ordered_mark(p_stream, v_mark);
 			end if;
 		end if;
 		v_settled.ord := i;
@@ -267,7 +267,7 @@ declare
 	v_floor bigint;
 	v_waiting record;
 begin
-	perform leat.lock_control(p_stream);
+	perform leat.lock_ordered(p_stream);
 	v_floor := leat.note_floor(p_stream, p_epoch, p_floor_seq);
 	if p_refused_for_now then
 		update leat.parked p set retry_at = now() + interval '1 minute' where p.stream = p_stream and p.position = p_only;

@@ -1,7 +1,7 @@
 -- Who may call and touch what. Runs whenever a file of functions changed, after all of them: Postgres lets everybody call a new function.
 --
 -- service_role: all that the lanes do. authenticated: the entities of its tenant, under row-level security, and the functions that write
--- to them; what its policies show it of members, workflows and questions; no rights on ledger, outbox or audit log. What has a trigger or
+-- to them; what its policies show it of members, workflows, runs and questions; no rights on ledger, outbox or audit log. What has a trigger or
 -- owner's rights (SECURITY DEFINER) is called by nobody else, but for what policies ask and the claim of a question to oneself.
 
 grant usage on schema leat to authenticated, service_role;
@@ -9,12 +9,13 @@ revoke all on all functions in schema leat from public, authenticated;
 grant execute on all functions in schema leat to service_role;
 
 grant select, insert, update, delete on leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.stream_epochs,
-	leat.stream_floors, leat.processes, leat.members, leat.workflows, leat.interactions to service_role;
+	leat.stream_floors, leat.processes, leat.members, leat.workflows, leat.interactions, leat.claims to service_role;
+grant select, insert, update on leat.runs to service_role;
 grant select, insert on leat.workflow_versions to service_role;
-grant select on leat.audit_log, leat.schema_files to service_role;
+grant select on leat.audit_log, leat.schema_files, leat.workflow_nodes to service_role;
 
 grant select, insert, update on leat.entities to authenticated;
-grant select on leat.members, leat.workflows, leat.workflow_versions, leat.interactions to authenticated;
+grant select on leat.members, leat.workflows, leat.workflow_versions, leat.interactions, leat.runs to authenticated;
 do $$
 declare
 	v_function regprocedure;

@@ -59,6 +59,12 @@ static const struct row matrix[] = {
 	{"interaction.expire", "nnnnnnny", "{'interaction_ids':['55555555-0000-4000-8000-00000000000$']}"},
 	{"interaction.list", "yyyyynyy", NULL},
 	{"entity.get", "yyyyynyy", NULL},
+	{"run.start", "yyynnnyy", NULL},
+	{"run.resume", "yyynnnyy", NULL},
+	{"run.retry", "yyynnnyy", NULL},
+	{"run.cancel", "yyynnnyy", NULL},
+	{"run.node", "nnnnnnyy", NULL},
+	{"run.read", "yyyynnyy", NULL},
 };
 
 #define ROWS (sizeof matrix / sizeof *matrix)

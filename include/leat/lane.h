@@ -24,6 +24,7 @@ enum leat_counter {
 	LEAT_COUNT_PUBLISHED, /* outbox rows */
 	LEAT_COUNT_PRUNED,    /* rows of ledger and audit log that were old */
 	LEAT_COUNT_EMBEDDED,  /* entities whose vector was stored */
+	LEAT_COUNT_ANSWERED,  /* queries */
 	LEAT_COUNT_BATCHES,
 	LEAT_COUNT_RETRIES,    /* batches tried again after a failure that may pass, or taken apart after one that may not */
 	LEAT_COUNT_RECONNECTS, /* of either server, or a durable opened again */

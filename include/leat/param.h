@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,control,relay,keep,embed", "which lanes this process runs")                                                           \
+	X(lanes, "entity,control,query,relay,keep,embed", "which lanes this process runs")                                                     \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
@@ -48,6 +48,7 @@
 	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                             \
 	N(relay_batch, 1000, 1, 5000, "messages", "most outbox rows published at once")                                                        \
 	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                                   \
+	N(query_wait_ms, 3000, 100, 60000, "ms", "longest that a query waits for Postgres; then it is answered with an error")                 \
 	X(embed_url, "", "OpenAI-compatible endpoint, http://host/v1/embeddings; empty: no embeddings")                                        \
 	X(embed_model, "text-embedding-3-small", "model asked of it; all consumers the same")                                                  \
 	S(embed_key, "key of the endpoint, sent as a bearer token; empty: none is sent")                                                       \

@@ -60,6 +60,7 @@ const char *leat_counter_name(enum leat_counter counter)
 		[LEAT_COUNT_PUBLISHED] = "published",
 		[LEAT_COUNT_PRUNED] = "pruned",
 		[LEAT_COUNT_EMBEDDED] = "embedded",
+		[LEAT_COUNT_ANSWERED] = "answered",
 		[LEAT_COUNT_BATCHES] = "batches",
 		[LEAT_COUNT_RETRIES] = "retries",
 		[LEAT_COUNT_RECONNECTS] = "reconnects",

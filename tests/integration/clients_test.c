@@ -1,6 +1,8 @@
 /* Clients in other languages, as the README shows them, against a running consumer. */
 #include "scripts.h"
 
+#include "leat/uuid.h"
+
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -40,6 +42,37 @@ Test(clients, node_publishes_waits_for_the_outcome_and_is_told_of_a_mistake)
 	char *said = rig_output(&rig, "node");
 	cr_expect_not_null(strstr(said, "status: 'applied'"), "%s", said);
 	cr_expect_not_null(strstr(said, "did you mean \"content\"?"), "%s", said);
+	free(said);
+}
+
+Test(clients, node_asks_and_puts_pages_together)
+{
+	struct leat_child node;
+	char url[160];
+	struct leat_uuid tenant;
+	struct leat_uuid entity;
+	char id[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_parse(&tenant, RIG_TENANT_A, strlen(RIG_TENANT_A));
+	leat_uuid_from_name(&entity, &tenant, "note:first", strlen("note:first"));
+	leat_uuid_format(&entity, id);
+	rig_sql(&rig,
+		"insert into leat.entities (tenant_id, id, entity_type, key, content) select '" RIG_TENANT_A "', '%s', 'note', 'first',"
+		" jsonb_object_agg('part ' || n, repeat('x', 300000)) || '{\"text\": \"hello\"}' from generate_series(1, 5) n",
+		id);
+	rig_sql_wait(&rig, 60, "working", "select lanes #>> '{query,state}' from leat.processes");
+	snprintf(url, sizeof url, "LEAT_NATS_URL=%s", rig.nats.url);
+	script_start(&node, &rig, "node", RIG_ARGS("node", "tests/clients/query.mjs"), RIG_ARGS(url, "TENANT=" RIG_TENANT_A));
+	cr_assert_eq(script_wait(&node, 60), 0);
+
+	char *said = rig_output(&rig, "node");
+	cr_expect_not_null(strstr(said, "text: 'hello'"), "%.2000s", said);
+	for (int part = 1; part <= 5; part++) {
+		char name[32];
+		snprintf(name, sizeof name, "'part %d': 'xxx", part);
+		cr_expect_not_null(strstr(said, name), "%s is missing", name);
+	}
+	cr_expect_not_null(strstr(said, "{ workflows: [] }"));
+	cr_expect_not_null(strstr(said, "entity.get: not_found: there is no entity"));
 	free(said);
 }
 

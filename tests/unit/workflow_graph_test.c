@@ -128,3 +128,15 @@ Test(workflow_graph, what_runs_per_item_is_referred_to_from_the_same_item)
 					  "'edges':[['s','x'],['x','c']]}",
 		"definition: node 's': items: the reference 'item#': there is an item only between a split and its collect");
 }
+
+Test(workflow_graph, a_whole_workflow)
+{
+	expect_definition(
+		"{'nodes':[{'id':'find','type':'http','url':'https://api.example/orders','headers':{'Authorization':'Bearer ${secret:API_KEY}'}},"
+		"{'id':'each','type':'split','items':{'$ref':'find#/orders'}},"
+		"{'id':'price','type':'worker','url':'https://pricing.example/jobs','body':{'order':{'$ref':'item#/id'}}},"
+		"{'id':'all','type':'collect'},"
+		"{'id':'save','type':'merge','content':{'prices':{'$ref':'all#'}}}],"
+		"'edges':[['find','each'],['each','price'],['price','all'],['all','save']]}",
+		NULL);
+}

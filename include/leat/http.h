@@ -2,7 +2,7 @@
  * HTTP: many calls at once from one thread, each with a deadline and a limit. Only lib/http includes curl.
  *
  * The happy path: leat_http_start as many as one likes, leat_http_wait until something happens, leat_http_next for each that is over.
- * Connections are kept and used again. A call is over by its own timeout at the latest, so nothing waits for ever.
+ * Connections are kept and used again, TLS sessions too. A call is over by its own timeout at the latest, so nothing waits for ever.
  *
  * http and https only; redirects are answers like any other; proxies, cookies, netrc and compression are not used; certificates are
  * checked. A client belongs to one thread.
@@ -10,6 +10,7 @@
 #ifndef LEAT_HTTP_H
 #define LEAT_HTTP_H
 
+#include "leat/egress.h"
 #include "leat/error.h"
 
 #include <stdbool.h>
@@ -31,14 +32,15 @@ struct leat_http_request {
 	const char *const *headers; /* "Name: value" each, up to NULL; may be NULL. No User-Agent: ours. */
 	const void *body;           /* may be NULL with body_bytes 0 */
 	size_t body_bytes;
-	int64_t timeout_ms;    /* from its start to the answer's last byte, at least 1 */
-	size_t response_bytes; /* the largest body of an answer */
-	void *opaque;          /* the caller's */
+	int64_t timeout_ms;               /* from its start to the answer's last byte, at least 1 */
+	size_t response_bytes;            /* the largest body of an answer */
+	const struct leat_egress *egress; /* where it may go; NULL: anywhere. Lives as long as the call. */
+	void *opaque;                     /* the caller's */
 };
 
 /*
- * PERMANENT, and nothing is called: the URL is not one of http or https, or the method or a header is not what HTTP allows. The text names
- * what is wrong and never quotes a header. `call` may be NULL.
+ * PERMANENT, and nothing is called: the URL is not one of http or https, its host is not one that `egress` allows (forbidden), or the
+ * method or a header is not what HTTP allows. The text names what is wrong and never quotes a header. `call` may be NULL.
  */
 enum leat_kind leat_http_start(struct leat_http *http, const struct leat_http_request *request, struct leat_http_call **call,
 	struct leat_error *err) __attribute__((warn_unused_result));
@@ -60,6 +62,7 @@ enum leat_http_end {
 	LEAT_HTTP_ANSWERED,
 	LEAT_HTTP_FAILED,    /* before the answer was complete: no connection, time up, closed early */
 	LEAT_HTTP_TOO_LARGE, /* the answer's body is over the limit */
+	LEAT_HTTP_REFUSED,   /* not begun: the host's name led to an address that `egress` does not allow it */
 };
 
 struct leat_http_answer {
@@ -69,7 +72,7 @@ struct leat_http_answer {
 	char *body;             /* '\0' behind it; only of ANSWERED, else "" */
 	size_t body_bytes;
 	void *opaque;
-	char why[256]; /* not ANSWERED: the reason for people, on one line */
+	char why[400]; /* not ANSWERED: the reason for people, on one line */
 };
 
 /* False when none is over. `out` is the caller's to leat_http_answer_free. */

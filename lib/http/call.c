@@ -1,7 +1,8 @@
 /*
  * One call: from a request to curl's options, and from what curl says to an answer.
  *
- * It fails at once when the request is none that HTTP allows, so that no line break in a header ever reaches the wire.
+ * It fails at once when the request is none that HTTP allows, so that no line break in a header ever reaches the wire, and when its host is
+ * none that the caller allows, so that not even its name is asked for.
  */
 #include "internal.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { CONNECT_MS = 10000, RETRY_AFTER_MOST_S = 7 * 24 * 3600 };
 
@@ -67,22 +69,53 @@ static enum leat_kind add_headers(struct leat_http_call *call, const char *const
 	return LEAT_OK;
 }
 
-static enum leat_kind check_url(const char *text, struct leat_error *err)
+/* ---- where it goes ---- */
+
+static char *get_part(CURLU *url, CURLUPart part)
 {
-	CURLU *url = curl_url();
-	if (url == NULL)
+	char *text = NULL;
+	CURLUcode code = curl_url_get(url, part, &text, CURLU_DEFAULT_PORT);
+	if (code == CURLUE_OUT_OF_MEMORY)
 		abort();
-	char *scheme = NULL;
-	CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
-	if (code == CURLUE_OK)
-		code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-	bool good = code == CURLUE_OK && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+	return text;
+}
+
+/* What curl reads in the URL is what is checked here and what it then calls; an IPv4 address is in its usual form by now. */
+static enum leat_kind read_url(struct leat_http_call *call, const char *text, struct leat_error *err)
+{
+	call->url = curl_url();
+	if (call->url == NULL)
+		abort();
+	CURLUcode code = curl_url_set(call->url, CURLUPART_URL, text, 0);
+	char *scheme = code == CURLUE_OK ? get_part(call->url, CURLUPART_SCHEME) : NULL;
+	bool good = scheme != NULL && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 	curl_free(scheme);
-	curl_url_cleanup(url);
-	if (good)
-		return LEAT_OK;
-	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "URL: expected http://… or https://…%s%s",
-		code != CURLUE_OK ? ": " : "", code != CURLUE_OK ? curl_url_strerror(code) : "");
+	if (!good)
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "URL: expected http://… or https://…%s%s",
+			code != CURLUE_OK ? ": " : "", code != CURLUE_OK ? curl_url_strerror(code) : "");
+	char *host = get_part(call->url, CURLUPART_HOST);
+	char *port = get_part(call->url, CURLUPART_PORT);
+	assert(host != NULL && port != NULL);
+	size_t bytes = strlen(host);
+	bool brackets = host[0] == '[' && host[bytes - 1] == ']';
+	call->host = leat_strdup(brackets ? host + 1 : host);
+	if (brackets)
+		call->host[bytes - 2] = '\0';
+	call->port = (uint16_t)strtoul(port, NULL, 10);
+	curl_free(host);
+	curl_free(port);
+	return LEAT_OK;
+}
+
+/* curl asks here for each address that a host has: the one that it is about to connect to, whatever the name led to before. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct leat_http_call *call = arg;
+	assert(purpose == CURLSOCKTYPE_IPCXN);
+	if (leat_egress_check_address(call->egress, call->host, call->port, &address->addr, &call->refusal) != LEAT_OK)
+		return CURL_SOCKET_BAD;
+	call->connected = true;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* ---- the answer's body ---- */
@@ -121,9 +154,17 @@ static void set_bounds(struct leat_http_call *call, int64_t timeout_ms)
 	SET(call, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
 }
 
+static void set_egress(struct leat_http_call *call)
+{
+	SET(call, CURLOPT_CURLU, call->url);
+	if (call->egress == NULL)
+		return;
+	SET(call, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(call, CURLOPT_OPENSOCKETDATA, call);
+}
+
 static void set_request(struct leat_http_call *call, const struct leat_http_request *request)
 {
-	SET(call, CURLOPT_URL, request->url);
 	SET(call, CURLOPT_USERAGENT, "leat/" LEAT_VERSION);
 	SET(call, CURLOPT_HTTPHEADER, call->headers);
 	if (strcmp(request->method, "HEAD") == 0) {
@@ -143,38 +184,55 @@ static void set_response(struct leat_http_call *call)
 	SET(call, CURLOPT_PRIVATE, call);
 }
 
+static enum leat_kind read_request(struct leat_http_call *call, const struct leat_http_request *request, struct leat_error *err)
+{
+	if (read_url(call, request->url, err) != LEAT_OK)
+		return LEAT_PERMANENT;
+	if (request->method[0] == '\0' || request->method[token_bytes(request->method)] != '\0')
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "expected a method such as GET or POST");
+	if (request->egress != NULL && leat_egress_check_host(request->egress, call->host, call->port, err) != LEAT_OK)
+		return LEAT_PERMANENT;
+	return add_headers(call, request->headers, err);
+}
+
 struct leat_http_call *http_call_new(const struct leat_http_request *request, struct leat_error *err)
 {
 	assert(request->timeout_ms > 0);
-	if (check_url(request->url, err) != LEAT_OK)
-		return NULL;
-	if (request->method[0] == '\0' || request->method[token_bytes(request->method)] != '\0') {
-		leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "expected a method such as GET or POST");
-		return NULL;
-	}
 	struct leat_http_call *call = leat_alloc_zero(1, sizeof *call);
-	call->easy = curl_easy_init();
-	if (call->easy == NULL)
-		abort();
+	call->egress = request->egress;
 	call->response_limit = request->response_bytes;
 	call->opaque = request->opaque;
-	if (add_headers(call, request->headers, err) != LEAT_OK) {
+	if (read_request(call, request, err) != LEAT_OK) {
 		http_call_free(call);
 		return NULL;
 	}
+	call->easy = curl_easy_init();
+	if (call->easy == NULL)
+		abort();
 	leat_buf_add(&call->request, request->body, request->body_bytes);
 	set_bounds(call, request->timeout_ms);
+	set_egress(call);
 	set_request(call, request);
 	set_response(call);
 	return call;
 }
 
+/* Headers may hold secrets. */
+static void clear_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *header = headers; header != NULL; header = header->next)
+		explicit_bzero(header->data, strlen(header->data));
+	curl_slist_free_all(headers);
+}
+
 void http_call_free(struct leat_http_call *call)
 {
 	curl_easy_cleanup(call->easy);
-	curl_slist_free_all(call->headers);
+	curl_url_cleanup(call->url);
+	clear_headers(call->headers);
 	leat_buf_free(&call->request);
 	leat_buf_free(&call->response);
+	free(call->host);
 	free(call);
 }
 
@@ -188,9 +246,17 @@ static int64_t retry_after_ms(struct leat_http_call *call)
 	return (seconds < RETRY_AFTER_MOST_S ? seconds : RETRY_AFTER_MOST_S) * 1000;
 }
 
+/* A host may have several addresses; one that was tried makes it a call like any other. */
+static bool was_refused(const struct leat_http_call *call)
+{
+	return call->refusal.kind != LEAT_OK && !call->connected;
+}
+
 static void explain(const struct leat_http_call *call, CURLcode code, struct leat_http_answer *out)
 {
-	if (call->too_large)
+	if (was_refused(call))
+		snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, call->refusal.text);
+	else if (call->too_large)
 		snprintf(out->why, sizeof out->why, "the answer is larger than %zu bytes", call->response_limit);
 	else
 		snprintf(out->why, sizeof out->why, "%s", call->why[0] != '\0' ? call->why : curl_easy_strerror(code));
@@ -210,7 +276,7 @@ void http_call_conclude(struct leat_http_call *call, CURLcode code, struct leat_
 	if (code == CURLE_OK) {
 		out->end = LEAT_HTTP_ANSWERED;
 	} else {
-		out->end = call->too_large ? LEAT_HTTP_TOO_LARGE : LEAT_HTTP_FAILED;
+		out->end = was_refused(call) ? LEAT_HTTP_REFUSED : call->too_large ? LEAT_HTTP_TOO_LARGE : LEAT_HTTP_FAILED;
 		explain(call, code, out);
 		leat_buf_free(&call->response);
 	}

@@ -12,6 +12,7 @@
 
 struct leat_http {
 	CURLM *multi;
+	CURLSH *sessions; /* of TLS, for the calls that come after; connections are the multi handle's */
 	struct leat_http_call *first;
 	size_t count;
 };
@@ -37,6 +38,9 @@ enum leat_kind leat_http_open(struct leat_http **out, struct leat_error *err)
 		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "curl can't start: is there a descriptor left?");
 	*out = leat_alloc_zero(1, sizeof **out);
 	(*out)->multi = multi;
+	(*out)->sessions = curl_share_init();
+	if ((*out)->sessions == NULL || curl_share_setopt((*out)->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK)
+		abort();
 	return LEAT_OK;
 }
 
@@ -46,6 +50,8 @@ void leat_http_close(struct leat_http *http)
 		return;
 	leat_http_abort_all(http);
 	expect_ok(curl_multi_cleanup(http->multi));
+	if (curl_share_cleanup(http->sessions) != CURLSHE_OK) /* a call still uses it */
+		abort();
 	free(http);
 }
 
@@ -55,6 +61,8 @@ enum leat_kind leat_http_start(
 	struct leat_http_call *call = http_call_new(request, err);
 	if (call == NULL)
 		return err->kind;
+	if (curl_easy_setopt(call->easy, CURLOPT_SHARE, http->sessions) != CURLE_OK)
+		abort();
 	expect_ok(curl_multi_add_handle(http->multi, call->easy));
 	call->next = http->first;
 	if (call->next != NULL)

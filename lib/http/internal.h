@@ -1,4 +1,4 @@
-/* Inside lib/http only: a call as its two files know it. */
+/* Inside lib/http only: a call as its files know it. */
 #ifndef LEAT_LIB_HTTP_INTERNAL_H
 #define LEAT_LIB_HTTP_INTERNAL_H
 
@@ -11,11 +11,17 @@ struct leat_http_call {
 	struct leat_http_call *next;
 	struct leat_http_call *before;
 	CURL *easy;
+	CURLU *url;
+	const struct leat_egress *egress; /* NULL: anywhere */
+	char *host;                       /* without brackets */
+	uint16_t port;
 	struct curl_slist *headers;
 	struct leat_buf request;
 	struct leat_buf response;
 	size_t response_limit;
 	bool too_large;
+	bool connected;            /* an address was tried */
+	struct leat_error refusal; /* of the last address that was not; kind LEAT_OK for none */
 	void *opaque;
 	char why[CURL_ERROR_SIZE];
 };

@@ -76,6 +76,14 @@ void leat_workflow_describe(struct leat_buf *out);
 /* ---- the check ---- */
 
 /*
+ * One parameter's value, once its references were replaced: they may have brought anything, and none is left. `value` is one that
+ * leat_json_check has let through. PERMANENT, invalid_message or too_large: `expected …, found …`; the caller puts node and parameter in
+ * front.
+ */
+enum leat_kind leat_node_check_value(const struct leat_node_param *param, const struct leat_json *value, const struct leat_params *limits,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/*
  * `definition` is a value that leat_json_check has let through. LEAT_OK: it may be saved and run. PERMANENT otherwise, at the first fault:
  *   too_large        more bytes than max_workflow_bytes, more nodes than max_workflow_nodes, an entity's key over max_key_bytes, fields to
  *                    merge over max_fields or max_field_name_bytes; the text names the flag

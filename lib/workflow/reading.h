@@ -9,6 +9,7 @@ struct leat_node_reading {
 	struct leat_node *node;
 	const struct leat_params *limits;
 	struct leat_error *err;
+	bool replaced;           /* references have been: an object with "$ref" is one like any other, and there is no definition */
 	struct leat_buf scratch; /* of the last leat_json_text */
 };
 

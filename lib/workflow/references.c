@@ -53,7 +53,7 @@ static bool equals(struct leat_text text, const char *word)
 
 bool leat_node_is_reference(struct leat_node_reading *reading, const struct leat_json *value)
 {
-	if (value->type != LEAT_JSON_OBJECT)
+	if (reading->replaced || value->type != LEAT_JSON_OBJECT)
 		return false;
 	struct leat_json_walk walk = leat_json_walk(value);
 	for (struct leat_json name, member; leat_json_next(&walk, &name, &member);)

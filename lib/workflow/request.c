@@ -126,7 +126,7 @@ static enum leat_kind read_header(struct leat_node_reading *reading, const struc
 		return LEAT_PERMANENT;
 	const char *fault = NULL;
 	if (value->type != LEAT_JSON_STRING && !leat_node_is_reference(reading, value))
-		fault = "expected a text or a reference";
+		fault = reading->replaced ? "expected a text" : "expected a text or a reference";
 	else if (value->type == LEAT_JSON_STRING && !leat_text_is_printable(leat_json_text(value, &reading->scratch)))
 		fault = "a header's value can't hold control characters";
 	if (fault == NULL)

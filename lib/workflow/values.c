@@ -11,9 +11,18 @@
 
 typedef enum leat_kind reader(struct leat_node_reading *reading, const struct leat_node_param *param, const struct leat_json *value);
 
+/* Of "a or a reference" and "a, or a reference": "a", where no reference can stand any more. */
+static int bytes_to_say(const struct leat_node_reading *reading, const char *expected)
+{
+	const char *end = reading->replaced ? strstr(expected, " or a reference") : NULL;
+	if (end == NULL)
+		return (int)strlen(expected);
+	return (int)(end - expected) - (end[-1] == ',');
+}
+
 enum leat_kind leat_node_expected(struct leat_node_reading *reading, const char *expected, const struct leat_json *value)
 {
-	return LEAT_REFUSE(reading->err, "expected %s, found %s", expected, leat_json_describe(value).text);
+	return LEAT_REFUSE(reading->err, "expected %.*s, found %s", bytes_to_say(reading, expected), expected, leat_json_describe(value).text);
 }
 
 static enum leat_kind read_any(struct leat_node_reading *reading, const struct leat_node_param *param, const struct leat_json *value)
@@ -185,4 +194,13 @@ enum leat_kind leat_node_read_value(struct leat_node_reading *reading, const str
 		[LEAT_VALUE_FIELDS] = read_fields,
 	};
 	return readers[param->value](reading, param, value);
+}
+
+enum leat_kind leat_node_check_value(
+	const struct leat_node_param *param, const struct leat_json *value, const struct leat_params *limits, struct leat_error *err)
+{
+	struct leat_node_reading reading = {.limits = limits, .err = err, .replaced = true};
+	enum leat_kind kind = leat_node_read_value(&reading, param, value);
+	leat_buf_free(&reading.scratch);
+	return kind;
 }

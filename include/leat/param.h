@@ -61,6 +61,11 @@
 	N(embed_retry_limit_ms, 60000, 10, 3600000, "ms", "longest delay after a failure of the endpoint; the first is retry_first_ms")        \
 	N(embed_refused_min, 60, 1, 10080, "min", "wait of an entity that the endpoint refuses alone, unless it changes")                      \
 	N(embed_tick_ms, 10000, 100, 600000, "ms", "queue looked at without being woken")                                                      \
+	X(allow_hosts, "", "hosts that nodes may call: `host[:port],...`; `*`: any public host; empty: none")                                  \
+	X(secrets_dir, "", "directory with tenants' secrets, TENANT/NAME; empty: there are none")                                              \
+	N(call_timeout_ms, 30000, 1, 600000, "ms", "longest try of a call of a node that sets no timeout_ms")                                  \
+	N(call_attempts, 3, 1, 20, "tries", "of a node that sets no max_attempts")                                                             \
+	N(call_response_bytes, 524288, 1024, 67108864, "bytes", "largest answer to a node's call")                                             \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
 	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
 	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \

@@ -4,6 +4,7 @@
 #include "leat/buf.h"
 #include "leat/intent.h"
 #include "leat/param.h"
+#include "leat/workflow.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -21,6 +22,13 @@ Test(readme, message_table_is_the_one_of_the_decoder)
 	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
 	leat_intent_describe(&table);
 	expect_in_readme(leat_buf_text(&table), "the messages (`leat help messages`)");
+}
+
+Test(readme, node_table_is_the_one_of_the_check)
+{
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_workflow_describe(&table);
+	expect_in_readme(leat_buf_text(&table), "the node types (`leat help nodes`)");
 }
 
 Test(readme, settings_table_is_the_one_of_the_program)

@@ -38,13 +38,18 @@ Test(readme, settings_table_is_the_one_of_the_program)
 	expect_in_readme(leat_buf_text(&table), "the settings (`leat help settings`)");
 }
 
-Test(readme, every_code_of_an_entity_intent_is_explained)
+Test(readme, node_table_is_the_one_of_the_check)
 {
-	static const enum leat_code codes[] = {LEAT_CODE_INVALID_JSON, LEAT_CODE_INVALID_MESSAGE, LEAT_CODE_UNKNOWN_VERB, LEAT_CODE_TOO_LARGE,
-		LEAT_CODE_NOT_FOUND, LEAT_CODE_DELETED, LEAT_CODE_INTERNAL};
-	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_workflow_describe(&table);
+	expect_in_readme(leat_buf_text(&table), "the node types (`leat help nodes`)");
+}
+
+Test(readme, every_code_is_explained)
+{
+	for (enum leat_code code = LEAT_CODE_NONE + 1; code <= LEAT_CODE_INTERNAL; code++) {
 		LEAT_BUF_SCOPED row = LEAT_BUF_INIT;
-		leat_buf_printf(&row, "| `%s` | ", leat_code_name(codes[i]));
+		leat_buf_printf(&row, "| `%s` | ", leat_code_name(code));
 		expect_in_readme(leat_buf_text(&row), "the code");
 	}
 }

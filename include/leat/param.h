@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,control,query,relay,keep,embed", "which lanes this process runs")                                                     \
+	X(lanes, "entity,control,run,query,relay,keep,embed", "which lanes this process runs")                                                     \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \

@@ -56,6 +56,7 @@ struct consume_lane {
 	int decide_tries; /* how often it was refused since it worked last */
 	int64_t floor_at_ms;
 	struct leat_backoff floor_pace;
+	int64_t retry_at_ms; /* when the first of what was put aside has its turn; 0: nothing is */
 };
 
 /* ---- consume_messages.c ---- */

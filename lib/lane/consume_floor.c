@@ -2,7 +2,8 @@
  * The floor: what was parked because its target was not there is decided once everything before it is settled, which the durable's ack
  * floor tells.
  *
- * It is looked at while something is parked or was settled since the last look, at growing intervals; an idle lane asks nobody.
+ * It is looked at while something is parked or was settled since the last look, at growing intervals, and when what was put aside has its
+ * turn; an idle lane asks nobody.
  */
 #include "consume.h"
 
@@ -82,13 +83,14 @@ bool consume_look_at_floor(struct consume_lane *c)
 {
 	struct leat_pull_info info;
 	struct leat_error err;
-	bool parked = atomic_exchange(&c->lane->parked_seen, false);
-	if ((!c->floor_wanted && !parked) || c->pull_broken || leat_clock_ms() < c->floor_at_ms)
+	bool retry = c->retry_at_ms != 0 && leat_clock_ms() >= c->retry_at_ms;
+	bool due = atomic_exchange(&c->lane->parked_seen, false) || retry;
+	if ((!c->floor_wanted && !due) || c->pull_broken || (!retry && leat_clock_ms() < c->floor_at_ms))
 		return true;
 	c->floor_at_ms = leat_clock_ms() + leat_backoff_delay_ms(&c->floor_pace);
 	if (leat_pull_get_info(c->pull, &info, &err) != LEAT_OK)
 		return true; /* the pull notices what is wrong */
-	if (info.floor_seq == c->floor_seq && !parked)
+	if (info.floor_seq == c->floor_seq && !due)
 		return true;
 
 	LEAT_PG_RESULT_SCOPED *result = NULL;
@@ -102,6 +104,8 @@ bool consume_look_at_floor(struct consume_lane *c)
 	}
 	bool left = leat_pg_int8(result, 0, 0) > 0;
 	bool more = leat_pg_bool(result, 0, 1);
+	int64_t retry_ms = leat_pg_int8(result, 0, 2);
+	c->retry_at_ms = retry_ms < 0 ? 0 : leat_clock_ms() + retry_ms + 1;
 	c->floor_seq = more ? 0 : info.floor_seq;
 	c->floor_wanted = left || info.ack_pending > 0;
 	if (more)

@@ -9,6 +9,7 @@
 
 void lane_entity_run(struct leat_lane *lane);
 void lane_control_run(struct leat_lane *lane);
+void lane_run_run(struct leat_lane *lane);
 void lane_query_run(struct leat_lane *lane);
 void lane_relay_run(struct leat_lane *lane);
 void lane_keep_run(struct leat_lane *lane);

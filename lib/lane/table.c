@@ -6,6 +6,7 @@
 static const struct leat_lane_type lanes[] = {
 	{"entity", "applies entity intents", lane_entity_run},
 	{"control", "applies workflow, member and interaction intents", lane_control_run},
+	{"run", "applies the facts of runs", lane_run_run},
 	{"query", "answers requests about entities, workflows and questions", lane_query_run},
 	{"relay", "publishes the outbox", lane_relay_run},
 	{"keep", "writes this process's state, looks after what was left behind and what is old", lane_keep_run},

@@ -8,6 +8,8 @@
 -- One transaction at a time, by a lock of the stream. An intent that meets somebody's lock on a row is put aside (parked with retry_at), so
 -- that it holds up nobody; it alone is decided later than its place.
 
+-- This and the mark are the run lane's too: 73_run_apply.sql.
+
 -- From here to the end of the transaction nobody else decides, and no row's lock is waited for long.
 create or replace function leat.lock_ordered(p_stream text) returns void
 language plpgsql set search_path = pg_catalog
@@ -18,14 +20,12 @@ begin
 end
 $$;
 
--- The mark: p_floor, or what is parked lies below it, moved over what is settled or put aside directly above it.
--- Index: primary keys of activity and parked.
-create or replace function leat.ordered_mark(p_stream text, p_floor bigint) returns bigint
+-- A mark, moved over what is settled or put aside directly above it. Index: primary keys of activity and parked.
+create or replace function leat.mark_after(p_stream text, p_mark bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
-	v_mark bigint := least(p_floor,
-		(select p.position from leat.parked p where p.stream = p_stream and p.retry_at is null order by p.position limit 1) - 1);
+	v_mark bigint := p_mark;
 begin
 	while exists (select from leat.activity a where a.stream = p_stream and a.position = v_mark + 1)
 		or exists (select from leat.parked p where p.stream = p_stream and p.position = v_mark + 1 and p.retry_at is not null)
@@ -33,6 +33,16 @@ begin
 		v_mark := v_mark + 1;
 	end loop;
 	return v_mark;
+end
+$$;
+
+-- The mark: p_floor, or what is parked lies below it, moved on like that.
+create or replace function leat.ordered_mark(p_stream text, p_floor bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
+as $$
+begin
+	return leat.mark_after(p_stream, least(p_floor,
+		(select p.position from leat.parked p where p.stream = p_stream and p.retry_at is null order by p.position limit 1) - 1));
 end
 $$;
 
@@ -57,6 +67,17 @@ exception
 			raise;
 		end if;
 		decision := row('internal', 'Postgres refuses it: ' || sqlerrm, null);
+end
+$$;
+
+-- Milliseconds until the first of what was put aside has its turn; below 0: nothing is. Index: parked_aside.
+create or replace function leat.next_retry_ms(p_stream text) returns bigint
+language plpgsql set search_path = pg_catalog set enable_seqscan = off
+as $$
+declare
+	v_next constant timestamptz := (select min(p.retry_at) from leat.parked p where p.stream = p_stream and p.retry_at is not null);
+begin
+	return case when v_next is null then -1 else greatest((extract(epoch from v_next - clock_timestamp()) * 1000)::bigint, 0) end;
 end
 $$;
 

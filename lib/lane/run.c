@@ -1,0 +1,18 @@
+/* The run lane: facts of LEAT_RUN into leat.runs, in the order of the stream. */
+#include "consume.h"
+
+static const struct leat_pg_statement statements[] = {
+	{"apply", "select " LEAT_BATCH_ANSWER " from leat.apply_run_facts(" LEAT_BATCH_PARAMETERS ")"},
+	{"apply_one", "select " LEAT_BATCH_ANSWER " from leat.apply_run_fact(" LEAT_BATCH_PARAMETERS ")"},
+	{"decide_parked", "select remaining, due, leat.next_retry_ms($1) from leat.decide_parked_run(" CONSUME_DECIDE_PARAMETERS ")"},
+	{"check_stream", CONSUME_CHECK_STREAM},
+	{"stream_was_cut", CONSUME_STREAM_WAS_CUT},
+	{"first_parked", CONSUME_FIRST_PARKED},
+};
+
+void lane_run_run(struct leat_lane *lane)
+{
+	static const struct consume_type type = {
+		.stream = "LEAT_RUN", .statements = statements, .statement_count = sizeof statements / sizeof *statements};
+	lane_consume(lane, &type);
+}

@@ -31,18 +31,18 @@ Test(readme, node_table_is_the_one_of_the_check)
 	expect_in_readme(leat_buf_text(&table), "the node types (`leat help nodes`)");
 }
 
+Test(readme, query_table_is_the_one_of_the_decoder)
+{
+	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
+	leat_query_describe(&table);
+	expect_in_readme(leat_buf_text(&table), "the queries (`leat help queries`)");
+}
+
 Test(readme, settings_table_is_the_one_of_the_program)
 {
 	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
 	leat_params_describe(&table);
 	expect_in_readme(leat_buf_text(&table), "the settings (`leat help settings`)");
-}
-
-Test(readme, node_table_is_the_one_of_the_check)
-{
-	LEAT_BUF_SCOPED table = LEAT_BUF_INIT;
-	leat_workflow_describe(&table);
-	expect_in_readme(leat_buf_text(&table), "the node types (`leat help nodes`)");
 }
 
 Test(readme, every_code_is_explained)
@@ -67,4 +67,5 @@ Test(readme, node_examples_are_the_tested_files)
 {
 	expect_example("tests/clients/publish.mjs");
 	expect_example("tests/clients/gateway.mjs");
+	expect_example("tests/clients/query.mjs");
 }

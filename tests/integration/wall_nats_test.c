@@ -127,6 +127,7 @@ static void add_body(struct leat_buf *out, const struct wall_case *at, enum whos
 			leat_buf_add_text(out, "true");
 			break;
 		case LEAT_FIELD_TEXT:
+		case LEAT_FIELD_LINES:
 		case LEAT_FIELD_CHOICE:
 		case LEAT_FIELD_NUMBER:
 		case LEAT_FIELD_VALUE:

@@ -35,8 +35,11 @@ declare
 	v_service boolean;
 	v_member text;
 begin
+	if p_role = 'engine' then
+		return null;
+	end if;
 	select p.users, p.service into v_users, v_service from leat.permissions() p where p.action = p_action;
-	if p_role = 'engine' or (p_role = 'service' and v_service) then
+	if p_role = 'service' and v_service then
 		return null;
 	elsif p_role is distinct from 'user' then
 		return format('%s is not for the role %s', p_action, coalesce(p_role, 'that is none'));

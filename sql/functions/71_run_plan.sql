@@ -187,7 +187,7 @@ $$;
 -- Key in node_states of what runs once per item.
 create or replace function leat.item_key(p_node text, p_item integer) returns text
 language sql immutable parallel safe
-return case when p_item is null then p_node else p_node || '[' || p_item || ']' end;
+return case when p_item is null then p_node else p_node || '[' || p_item::text || ']' end;
 
 -- The nodes of a run that may begin: pending, and all that they need is completed. Splits and collects are not among them, since they are
 -- done as soon as they can be. item: null outside of splits. params: as saved, with their references.

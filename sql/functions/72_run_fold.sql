@@ -5,6 +5,11 @@ do $$
 begin
 	-- One message of LEAT_RUN; ord is the caller's. code: the decoder rejected it, and message says why. The verb `state` is that of
 	-- leat.update_node_state, with a body like run.node's.
+	-- leat.workflow_nodes of one version, as arrays by ord; needs and feeds as the texts of integer[], since SQL has no ragged arrays. split:
+	-- below which one stands; partner: of a split its collect, of a collect its split. ids null: there is no plan.
+	create type leat.run_plan as (workflow_id uuid, version integer, ids text[], types text[], needs text[], feeds text[], split integer[],
+		partner integer[]);
+
 	create type leat.run_fact as (ord bigint, position bigint, at timestamptz, subject text, tenant uuid, role text, verb text, run uuid,
 		actor text, leat_id text, reply_to text, traceparent text, headers bytea, body bytea, code text, message text);
 exception when duplicate_object then null;
@@ -23,9 +28,14 @@ begin atomic
 		('failed', 'pending'), ('skipped', 'pending'), ('cancelled', 'pending');
 end;
 
+-- The same as `was>becomes`: of constants, so that it is one.
+create or replace function leat.node_changes() returns text[]
+language sql immutable parallel safe
+return array(select t.was || '>' || t.becomes from leat.node_transitions() t);
+
 -- A node's state once its status is p_status. p_attempt null: as it was. p_at: as leat.time_text has it.
 create or replace function leat.node_state(p_was jsonb, p_status text, p_output jsonb, p_error text, p_attempt integer, p_at text) returns jsonb
-language sql immutable parallel safe
+language sql stable parallel safe
 return case p_status
 	when 'pending' then jsonb_build_object('status', 'pending', 'output', null, 'error', null, 'attempt', 0,
 		'generation', (p_was -> 'generation')::integer + 1, 'started_at', null, 'finished_at', null)
@@ -85,6 +95,28 @@ return (
 	select format('%s of its items failed; %s: %s', count(*), (array_agg(x.key order by x.n))[1], (array_agg(x.state ->> 'error' order by x.n))[1])
 	from unnest(p_keys, p_states) with ordinality x (key, state, n) where x.state ->> 'status' = 'failed');
 
+-- Index: primary key of workflow_nodes.
+create or replace function leat.run_plan(p_workflow uuid, p_version integer) returns leat.run_plan
+language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+	v_plan leat.run_plan;
+begin
+	select p_workflow, p_version, array_agg(p.node_id), array_agg(p.type), array_agg(p.needs_at::text), array_agg(p.feeds_at::text)
+	into v_plan.workflow_id, v_plan.version, v_plan.ids, v_plan.types, v_plan.needs, v_plan.feeds
+	from (select n.* from leat.workflow_nodes n where n.workflow_id = p_workflow and n.version = p_version order by n.ord) p;
+	v_plan.split := array(
+		select s.ord from leat.workflow_nodes n
+		left join leat.workflow_nodes s on s.workflow_id = p_workflow and s.version = p_version and s.node_id = n.split
+		where n.workflow_id = p_workflow and n.version = p_version order by n.ord);
+	v_plan.partner := array(
+		select c.ord from leat.workflow_nodes n
+		left join leat.workflow_nodes c on c.workflow_id = p_workflow and c.version = p_version and c.node_id = n.collect
+		where n.workflow_id = p_workflow and n.version = p_version order by n.ord);
+	return v_plan;
+end
+$$;
+
 -- run.start: the run as it begins, without node states. code and message: why not. aside: its workflow may be on its way yet, in another
 -- stream: it is waited for, for a while.
 create or replace function leat.started_run(p_fact leat.run_fact, p_body jsonb, out run leat.runs, out code text, out message text,
@@ -124,24 +156,24 @@ $$;
 
 -- A run and what comes of its facts, which are of one id and in order. p_run null: there is none. codes, messages and details are the
 -- decisions, by place; aside: those that have to wait, and the later ones of their tenant behind them. changed: the run is another.
--- woke: a node can begin that could not before. ended: nodes whose claims are over; cancelled: all of them.
+-- p_plan is kept for the next run: most are of the same version. woke: a node can begin that could not before. ended: nodes whose claims are over; cancelled: all of them.
 --
 -- In memory the run is arrays. By ord of the plan: v_types and so on; v_base and v_count, where its slots begin and how many there are; v_open,
 -- how many of them are not over, v_bad, how many are over and not completed. By slot, that is by key in node_states: v_keys, v_statuses,
 -- v_states, v_missing: how many it waits for. Below a split a node has one slot until the split is completed, and then one an item. A fact
 -- puts changes of slots into a queue; each change may put more there, behind it.
-create or replace function leat.fold_run(inout p_run leat.runs, p_facts leat.run_fact[], out codes text[], out messages text[], out details jsonb[],
+create or replace function leat.fold_run(inout p_run leat.runs, inout p_plan leat.run_plan, p_facts leat.run_fact[], out codes text[], out messages text[], out details jsonb[],
 	out aside boolean[], out changed boolean, out woke boolean, out ended text[], out cancelled boolean)
 language plpgsql set search_path = pg_catalog
 as $$
 declare
 	v_over constant text[] := '{completed,failed,skipped,cancelled}';
-	v_allowed constant text[] := array(select t.was || '>' || t.becomes from leat.node_transitions() t);
+	v_allowed constant text[] := leat.node_changes();
 	v_loaded boolean := false;
 	v_all jsonb;
 	v_ids text[];
 	v_types text[];
-	v_needs text[]; -- as the text of an integer[]: SQL has no ragged arrays
+	v_needs text[];
 	v_feeds text[];
 	v_split integer[];
 	v_partner integer[];
@@ -153,6 +185,9 @@ declare
 	v_nodes integer[];
 	v_statuses text[];
 	v_states jsonb[];
+	v_state jsonb;
+	v_new constant jsonb := '{"status": "pending", "output": null, "error": null, "attempt": 0, "generation": 0, "started_at": null,
+		"finished_at": null}';
 	v_missing integer[];
 	v_running integer;
 	v_waiting integer;
@@ -175,6 +210,7 @@ declare
 	v_slots integer[]; -- the queue
 	v_becomes text[]; -- a status; `settle`: of a split or collect whose time has come
 	v_head integer;
+	v_ready boolean;
 	v_slot integer;
 	v_status text;
 	v_was text;
@@ -260,10 +296,15 @@ begin
 		-- the run into memory
 		if not v_loaded then
 			v_all := p_run.node_states || '{}'::jsonb; -- from where it is stored, once
-			select array_agg(n.node_id order by n.ord), array_agg(n.type order by n.ord), array_agg(n.needs_at::text order by n.ord),
-				array_agg(n.feeds_at::text order by n.ord), array_agg(coalesce(n.split, n.collect) order by n.ord)
-			into v_ids, v_types, v_needs, v_feeds, v_keys
-			from leat.workflow_nodes n where n.workflow_id = p_run.workflow_id and n.version = p_run.version;
+			if (p_plan.workflow_id, p_plan.version) is distinct from (p_run.workflow_id, p_run.version) then
+				p_plan := leat.run_plan(p_run.workflow_id, p_run.version);
+			end if;
+			v_ids := p_plan.ids;
+			v_types := p_plan.types;
+			v_needs := p_plan.needs;
+			v_feeds := p_plan.feeds;
+			v_split := p_plan.split;
+			v_partner := p_plan.partner;
 			if v_ids is null then
 				codes[i] := 'conflict';
 				messages[i] := format('version %s of workflow %s cannot run: its definition did not come by workflow.save and is none',
@@ -273,38 +314,38 @@ begin
 				end if;
 				continue;
 			end if;
-			v_split := array_fill(null::integer, array[cardinality(v_ids)]);
-			v_partner := v_split;
-			v_count := array_fill(1, array[cardinality(v_ids)]);
-			if 'split' = any (v_types) then
-				for k in 1 .. cardinality(v_ids) loop
-					if v_types[k] = 'split' or v_types[k] = 'collect' then
-						v_partner[k] := array_position(v_ids, v_keys[k]);
-					elsif v_keys[k] is not null then
-						v_split[k] := array_position(v_ids, v_keys[k]);
-						if v_all -> v_keys[k] ->> 'status' = 'completed' then
-							v_count[k] := jsonb_array_length(v_all -> v_keys[k] -> 'output');
-						end if;
+			v_base := '{}';
+			v_count := '{}';
+			v_keys := '{}';
+			v_nodes := '{}';
+			v_statuses := '{}';
+			v_states := '{}';
+			v_running := 0;
+			v_waiting := 0;
+			v_pending := 0;
+			for k in 1 .. cardinality(v_ids) loop
+				v_spread := null;
+				if v_split[k] is not null and v_all -> v_ids[v_split[k]] ->> 'status' = 'completed' then
+					v_spread := jsonb_array_length(v_all -> v_ids[v_split[k]] -> 'output');
+				end if;
+				v_base := array_append(v_base, cardinality(v_keys) + 1);
+				v_count := array_append(v_count, coalesce(v_spread, 1));
+				for n in 0 .. coalesce(v_spread, 1) - 1 loop
+					v_name := leat.item_key(v_ids[k], case when v_spread is not null then n end);
+					v_state := coalesce(v_all -> v_name, v_new);
+					v_status := v_state ->> 'status';
+					v_keys := array_append(v_keys, v_name);
+					v_nodes := array_append(v_nodes, k);
+					v_statuses := array_append(v_statuses, v_status);
+					v_states := array_append(v_states, v_state);
+					if v_status = 'running' then
+						v_running := v_running + 1;
+					elsif v_status = 'waiting' then
+						v_waiting := v_waiting + 1;
+					elsif v_status = 'pending' then
+						v_pending := v_pending + 1;
 					end if;
 				end loop;
-			end if;
-			select array_agg(x.key order by x.k, x.i), array_agg(x.state order by x.k, x.i), array_agg(x.state ->> 'status' order by x.k, x.i),
-				array_agg(x.k order by x.k, x.i), count(*) filter (where x.state ->> 'status' = 'running'),
-				count(*) filter (where x.state ->> 'status' = 'waiting'), count(*) filter (where x.state ->> 'status' = 'pending')
-			into v_keys, v_states, v_statuses, v_nodes, v_running, v_waiting, v_pending
-			from (
-				select p.k::integer, s.i, slot.key, coalesce(v_all -> slot.key, '{"status": "pending", "output": null, "error": null, "attempt": 0,
-					"generation": 0, "started_at": null, "finished_at": null}') as state
-				from unnest(v_ids, v_count, v_split) with ordinality p (id, slots, split, k)
-				cross join generate_series(0, p.slots - 1) s (i)
-				cross join lateral (
-					select leat.item_key(p.id, case when p.split is not null and v_all -> v_ids[p.split] ->> 'status' = 'completed' then s.i end)
-						as key offset 0) slot) x;
-			v_base := '{}';
-			v_sum := 1;
-			foreach v_next in array v_count loop
-				v_base := array_append(v_base, v_sum);
-				v_sum := v_sum + v_next;
 			end loop;
 			v_loaded := true;
 			v_missing := null;
@@ -590,22 +631,16 @@ begin
 	end if;
 
 	-- the run out of memory
-	p_run.node_states := (select jsonb_object_agg(x.key, x.state) from unnest(v_keys, v_states) x (key, state) where x.key is not null);
-	if p_run.status = 'cancelled' or v_pending = 0 or not (woke or p_run.ready_since is not null) then
-		woke := false;
-		p_run.ready_since := null;
-	elsif exists (
-		select from unnest(v_keys, v_statuses, v_missing) x (key, status, missing)
-		where x.status = 'pending' and x.missing = 0 and x.key is not null) then
-		p_run.ready_since := case when woke then now() else p_run.ready_since end;
-	else
-		woke := false;
-		p_run.ready_since := null;
-	end if;
+	select jsonb_object_agg(x.key, x.state), coalesce(bool_or(x.status = 'pending' and x.missing = 0), false)
+	into p_run.node_states, v_ready
+	from unnest(v_keys, v_states, v_statuses, v_missing) x (key, state, status, missing) where x.key is not null;
+	v_ready := v_ready and p_run.status <> 'cancelled';
+	woke := woke and v_ready;
+	p_run.ready_since := case when woke then now() when v_ready then coalesce(p_run.ready_since, now()) end;
 	p_run.status := case
 		when p_run.status = 'cancelled' then 'cancelled'
 		when v_pending = cardinality(v_keys) and p_run.generation = 0 then 'pending'
-		when v_running > 0 or p_run.ready_since is not null then 'running'
+		when v_running > 0 or v_ready then 'running'
 		when v_waiting > 0 then 'waiting'
 		when 0 < any (v_bad) then 'failed'
 		else 'completed' end;

@@ -44,52 +44,44 @@ begin
 end
 $$;
 
--- leat.fold_run; a fact that Postgres refuses for good is taken out: it ends as `internal`, and the others of its run go on without it.
-create or replace function leat.fold_run_safely(inout p_run leat.runs, p_facts leat.run_fact[], out codes text[], out messages text[],
+-- leat.fold_run, when that fails: the fact that Postgres refuses for good ends as `internal`, and the others of its run go on without it.
+create or replace function leat.fold_run_apart(inout p_run leat.runs, inout p_plan leat.run_plan, p_facts leat.run_fact[], out codes text[], out messages text[],
 	out details jsonb[], out aside boolean[], out changed boolean, out woke boolean, out ended text[], out cancelled boolean)
 language plpgsql set search_path = pg_catalog
 as $$
 declare
-	v_half integer;
-	v_first record;
-	v_rest record;
+	v_fact leat.run_fact;
+	v_done record;
 begin
-	select * into v_first from leat.fold_run(p_run, p_facts);
-	p_run := v_first.p_run;
-	codes := v_first.codes;
-	messages := v_first.messages;
-	details := v_first.details;
-	aside := v_first.aside;
-	changed := v_first.changed;
-	woke := v_first.woke;
-	ended := v_first.ended;
-	cancelled := v_first.cancelled;
-exception when others then
-	if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
-		raise;
-	elsif cardinality(p_facts) = 1 then
-		codes := '{internal}';
-		messages := array['Postgres refuses it: ' || sqlerrm];
-		details := '{null}';
-		aside := '{f}';
-		changed := false;
-		woke := false;
-		ended := '{}';
-		cancelled := false;
-		return;
-	end if;
-	v_half := cardinality(p_facts) / 2;
-	select * into v_first from leat.fold_run_safely(p_run, p_facts[:v_half]);
-	select * into v_rest from leat.fold_run_safely(v_first.p_run, p_facts[v_half + 1:]);
-	p_run := v_rest.p_run;
-	codes := v_first.codes || v_rest.codes;
-	messages := v_first.messages || v_rest.messages;
-	details := v_first.details || v_rest.details;
-	aside := v_first.aside || v_rest.aside;
-	changed := v_first.changed or v_rest.changed;
-	woke := v_first.woke or v_rest.woke;
-	ended := v_first.ended || v_rest.ended;
-	cancelled := v_first.cancelled or v_rest.cancelled;
+	changed := false;
+	woke := false;
+	ended := '{}';
+	cancelled := false;
+	foreach v_fact in array p_facts loop
+		begin
+			select * into v_done from leat.fold_run(p_run, p_plan, array[v_fact]);
+			p_plan := v_done.p_plan;
+			if v_done.changed then
+				p_run := v_done.p_run;
+			end if;
+			changed := changed or v_done.changed;
+			woke := woke or v_done.woke;
+			ended := ended || v_done.ended;
+			cancelled := cancelled or v_done.cancelled;
+			codes := codes || v_done.codes;
+			messages := messages || v_done.messages;
+			details := details || v_done.details;
+			aside := aside || v_done.aside;
+		exception when others then
+			if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
+				raise;
+			end if;
+			codes := array_append(codes, 'internal');
+			messages := array_append(messages, 'Postgres refuses it: ' || sqlerrm);
+			details := array_append(details, null);
+			aside := array_append(aside, false);
+		end;
+	end loop;
 end
 $$;
 
@@ -121,6 +113,7 @@ declare
 	v_locked record;
 	v_known uuid[];
 	v_run leat.runs;
+	v_plan leat.run_plan;
 	v_group record;
 	v_done record;
 	v_place integer;
@@ -184,7 +177,15 @@ begin
 		if v_group.run = any (v_known) then
 			v_run := v_locked.runs[array_position(v_known, v_group.run)];
 		end if;
-		select * into v_done from leat.fold_run_safely(v_run, v_group.facts);
+		begin
+			select * into v_done from leat.fold_run(v_run, v_plan, v_group.facts);
+		exception when others then
+			if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
+				raise;
+			end if;
+			v_done := leat.fold_run_apart(v_run, v_plan, v_group.facts);
+		end;
+		v_plan := v_done.p_plan;
 		for i in 1 .. cardinality(v_group.places) loop
 			v_place := v_group.places[i];
 			v_codes[v_place] := v_done.codes[i];
@@ -224,19 +225,18 @@ begin
 	from unnest(p_facts, v_statuses, v_codes, v_messages, v_details) f (ord, position, at, subject, tenant, role, verb, run, actor, leat_id,
 		reply_to, traceparent, headers, body, code, message, status, settled_code, settled_message, detail)
 	where f.status is not null;
-	for i in 1 .. cardinality(p_facts) loop
-		v_settled := row((p_facts[i]).ord, v_statuses[i], v_codes[i], (p_facts[i]).position, null, null);
-		if v_settled.status = 'rejected' or (p_facts[i]).reply_to is not null then
-			v_fact := p_facts[i];
-			if v_settled.status = 'rejected' then
-				perform leat.bury(p_stream, v_fact.position, v_fact.tenant,
-					case when v_fact.tenant is not null then split_part(v_fact.subject, '.', 5) end, v_fact.verb, v_fact.subject, v_codes[i],
-					v_messages[i], v_fact.headers, v_fact.body);
-			end if;
-			if v_settled.status is not null and v_fact.reply_to is not null then
-				v_settled := leat.control_reply(v_settled, v_messages[i], v_details[i], least(p_reply_bytes, v_reply_room));
-				v_reply_room := v_reply_room - octet_length(v_settled.reply);
-			end if;
+	v_place := 0;
+	foreach v_fact in array p_facts loop
+		v_place := v_place + 1;
+		v_settled := row(v_fact.ord, v_statuses[v_place], v_codes[v_place], v_fact.position, null, null);
+		if v_settled.status = 'rejected' then
+			perform leat.bury(p_stream, v_fact.position, v_fact.tenant,
+				case when v_fact.tenant is not null then split_part(v_fact.subject, '.', 5) end, v_fact.verb, v_fact.subject, v_settled.code,
+				v_messages[v_place], v_fact.headers, v_fact.body);
+		end if;
+		if v_settled.status is not null and v_fact.reply_to is not null then
+			v_settled := leat.control_reply(v_settled, v_messages[v_place], v_details[v_place], least(p_reply_bytes, v_reply_room));
+			v_reply_room := v_reply_room - octet_length(v_settled.reply);
 		end if;
 		return next v_settled;
 	end loop;
@@ -492,7 +492,7 @@ begin
 	v_fact.body := convert_to((jsonb_build_object('node_id', p_node_id, 'status', p_status)
 		|| case when p_output is null then '{}' else jsonb_build_object('output', p_output) end
 		|| case when p_error is null then '{}' else jsonb_build_object('error', p_error) end)::text, 'UTF8');
-	select * into v_done from leat.fold_run(v_run, array[v_fact]);
+	select * into v_done from leat.fold_run(v_run, null, array[v_fact]);
 	if v_done.codes[1] is not null or v_done.details[1] ? 'ignored' then
 		raise exception using errcode = 'invalid_parameter_value',
 			message = coalesce(v_done.messages[1], format('node "%s" cannot become %s: %s', p_node_id, p_status, v_done.details[1] ->> 'ignored')),

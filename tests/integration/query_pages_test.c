@@ -193,7 +193,7 @@ Test(query_pages, fields_that_come_and_go_between_pages_hide_no_other)
 	char *shown = json_dumps(json_object_get(first, "content"), JSON_COMPACT);
 	rig_sql(&rig,
 		"update leat.entities set content = content - (select array_agg(k) from jsonb_object_keys('%s') k) || '{\"new 1\": 1, \"new 2\": "
-	    "2}'"
+		"2}'"
 		" where tenant_id = '" RIG_TENANT_A "' and id = '" OWN_ENTITY "'",
 		shown);
 	struct walk rest = walk(RIG_TENANT_A ".service.entity.get", after);
@@ -218,7 +218,7 @@ Test(query_pages, a_definition_comes_by_nodes_then_edges_of_one_version)
 		"  (select jsonb_agg(jsonb_build_object('id', format('v%%sn%%s', v, n), 'type', 'http', 'url', repeat('u', n)))"
 		"   from generate_series(1, 200) n),"
 		"  'edges', (select jsonb_agg(jsonb_build_array(format('v%%sn%%s', v, n), format('v%%sn%%s', v, n + 1))) from generate_series(1, "
-	    "199) n))"
+		"199) n))"
 		" from generate_series(3, 4) v;"
 		"update leat.workflows set version = 3 where id = '" OWN_WORKFLOW "'");
 	struct walk all = walk(RIG_TENANT_A ".user.workflow.get", "{\"workflow_id\":\"" OWN_WORKFLOW "\"}");

@@ -152,6 +152,8 @@ enum leat_kind leat_inbox_join(struct leat_inbox **out, struct leat_bus *bus, co
 void leat_inbox_end(struct leat_inbox *inbox);
 /* Ends it if need be, and drops what was not taken. NULL is fine. */
 void leat_inbox_close(struct leat_inbox *inbox);
+/* As leat_pull_fd, for leat_inbox_next until it is not OK. Closed by leat_inbox_close. */
+int leat_inbox_fd(struct leat_inbox *inbox);
 /* LEAT_OK with a message, or TEMPORARY when none came within the time. Free it. */
 enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)
 	__attribute__((warn_unused_result));
@@ -249,6 +251,17 @@ enum leat_pull_event leat_pull_next(struct leat_pull *pull, int64_t timeout_ms, 
 	__attribute__((warn_unused_result));
 /* Stop (true) or resume (false) asking for messages. Those already on their way still come: take them or close. */
 void leat_pull_pause(struct leat_pull *pull, bool paused);
+/*
+ * From now on at most so many messages are on their way here or waiting here, as soon as no more are; each one taken makes room to ask for
+ * one, at once and not half a batch at a time. For who takes as many as there are free hands. 0: asks for none.
+ */
+void leat_pull_set_batch(struct leat_pull *pull, int64_t batch);
+/*
+ * Readable when something has arrived that leat_pull_next has not looked at; to be watched with others. Messages may be queued behind the
+ * last one all the same: call leat_pull_next until it is EMPTY before waiting, and once a second at least, since it also asks for more and
+ * notices what is lost. Closed by leat_pull_close.
+ */
+int leat_pull_fd(struct leat_pull *pull);
 /* leat_msg_progress for all that has arrived and was not handed out yet: its AckWait runs too. */
 void leat_pull_progress(struct leat_pull *pull);
 

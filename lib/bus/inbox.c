@@ -53,6 +53,11 @@ void leat_inbox_close(struct leat_inbox *inbox)
 	free(inbox);
 }
 
+int leat_inbox_fd(struct leat_inbox *inbox)
+{
+	return bus_mailbox_fd(inbox->mailbox);
+}
+
 enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)
 {
 	if (bus_mailbox_take(inbox->mailbox, timeout_ms, out))

@@ -142,6 +142,8 @@ struct bus_mailbox;
 natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, const char *subject, const char *group);
 /* False when nothing comes within the time. 0 never waits. One thread. */
 bool bus_mailbox_take(struct bus_mailbox *mailbox, int64_t timeout_ms, struct leat_msg *out);
+/* Readable while something has arrived since bus_mailbox_take looked last. The mailbox closes it. */
+int bus_mailbox_fd(struct bus_mailbox *mailbox);
 /* All that has arrived and is not taken yet; borrowed until the next call. */
 const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *count);
 /* Ends the subscription: when it returns, everything that was sent is here to be taken, and nothing more will come. */

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define DRAIN_MS 2000
 #define UNLIMITED (-1)
@@ -31,6 +33,7 @@ struct bus_mailbox {
 	pthread_mutex_t lock;
 	pthread_cond_t arrived;
 	struct queue arriving; /* under the lock */
+	int arrived_fd;        /* readable while `arriving` holds something; -1: nobody asked for it. Under the lock */
 	struct queue own;
 	sem_t ended;
 };
@@ -62,6 +65,12 @@ static void queue_free(struct queue *queue)
 
 /* ---- the library's thread ---- */
 
+static void ring(int fd)
+{
+	if (fd >= 0 && eventfd_write(fd, 1) != 0)
+		abort();
+}
+
 static void on_message(natsConnection *nats, natsSubscription *subscription, natsMsg *message, void *closure)
 {
 	(void)nats;
@@ -72,6 +81,8 @@ static void on_message(natsConnection *nats, natsSubscription *subscription, nat
 	pthread_mutex_lock(&mailbox->lock);
 	bool first = mailbox->arriving.end == 0;
 	queue_put(&mailbox->arriving, &msg);
+	if (first)
+		ring(mailbox->arrived_fd);
 	pthread_mutex_unlock(&mailbox->lock);
 	if (first)
 		pthread_cond_signal(&mailbox->arrived);
@@ -98,6 +109,26 @@ static struct timespec deadline_in(int64_t ms)
 	return at;
 }
 
+int bus_mailbox_fd(struct bus_mailbox *mailbox)
+{
+	pthread_mutex_lock(&mailbox->lock);
+	if (mailbox->arrived_fd < 0) {
+		mailbox->arrived_fd = eventfd(mailbox->arriving.end > 0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (mailbox->arrived_fd < 0)
+			abort();
+	}
+	pthread_mutex_unlock(&mailbox->lock);
+	return mailbox->arrived_fd;
+}
+
+/* `arriving` is about to be empty. */
+static void hush(struct bus_mailbox *mailbox)
+{
+	eventfd_t rings;
+	if (mailbox->arrived_fd >= 0 && mailbox->arriving.end > 0 && eventfd_read(mailbox->arrived_fd, &rings) != 0)
+		abort();
+}
+
 /* Exchanges the empty own queue for what has arrived. */
 static void fetch(struct bus_mailbox *mailbox, int64_t timeout_ms)
 {
@@ -108,6 +139,7 @@ static void fetch(struct bus_mailbox *mailbox, int64_t timeout_ms)
 		while (mailbox->arriving.end == 0 && waited == 0)
 			waited = pthread_cond_timedwait(&mailbox->arrived, &mailbox->lock, &deadline);
 	}
+	hush(mailbox);
 	struct queue emptied = mailbox->own;
 	emptied.first = 0;
 	emptied.end = 0;
@@ -135,6 +167,7 @@ const struct leat_msg *bus_mailbox_peek(struct bus_mailbox *mailbox, size_t *cou
 
 	struct leat_msg msg;
 	pthread_mutex_lock(&mailbox->lock);
+	hush(mailbox);
 	while (queue_take(&mailbox->arriving, &msg))
 		queue_put(own, &msg);
 	mailbox->arriving.first = 0;
@@ -160,6 +193,7 @@ natsStatus bus_mailbox_open(struct bus_mailbox **out, struct bus_link *link, con
 	pthread_mutex_init(&mailbox->lock, NULL);
 	pthread_cond_init(&mailbox->arrived, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	mailbox->arrived_fd = -1;
 	sem_init(&mailbox->ended, 0, 0);
 	natsStatus s = subscribe(mailbox, link, subject, group);
 	if (s == NATS_OK) {
@@ -197,6 +231,8 @@ void bus_mailbox_free(struct bus_mailbox *mailbox)
 	bus_mailbox_end(mailbox);
 	queue_free(&mailbox->arriving);
 	queue_free(&mailbox->own);
+	if (mailbox->arrived_fd >= 0)
+		close(mailbox->arrived_fd);
 	sem_destroy(&mailbox->ended);
 	pthread_cond_destroy(&mailbox->arrived);
 	pthread_mutex_destroy(&mailbox->lock);

@@ -37,6 +37,7 @@ struct leat_pull {
 	char *durable;
 	char inbox[BUS_INBOX_BYTES];
 	int64_t batch;
+	int64_t ask_at; /* asks for more when no more than this is outstanding */
 	int64_t request_bytes;
 	int64_t heartbeat_ms;
 	uint64_t losses; /* of the connection, when opened */
@@ -60,6 +61,7 @@ enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, cons
 	pull->stream = leat_strdup(options->stream);
 	pull->durable = leat_strdup(options->durable);
 	pull->batch = options->batch;
+	pull->ask_at = options->batch / 2;
 	pull->request_bytes = options->batch_bytes / 2 > largest_bytes ? options->batch_bytes / 2 : largest_bytes;
 	pull->heartbeat_ms = options->idle_heartbeat_ms;
 	LEAT_BUF_SCOPED subject = LEAT_BUF_INIT;
@@ -113,9 +115,20 @@ static enum leat_kind keep_asking(struct leat_pull *pull, struct leat_error *err
 {
 	if (is_connection_lost(pull))
 		return leat_fail(err, LEAT_TEMPORARY, LEAT_CODE_INTERNAL, "connection to nats-server was lost");
-	if (pull->paused || pull->outstanding > pull->batch / 2)
+	if (pull->paused || pull->outstanding > pull->ask_at)
 		return LEAT_OK;
 	return ask(pull, err);
+}
+
+void leat_pull_set_batch(struct leat_pull *pull, int64_t batch)
+{
+	pull->batch = batch;
+	pull->ask_at = batch - 1;
+}
+
+int leat_pull_fd(struct leat_pull *pull)
+{
+	return bus_mailbox_fd(pull->mailbox);
 }
 
 void leat_pull_pause(struct leat_pull *pull, bool paused)

@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,control,run,query,relay,keep,embed", "which lanes this process runs")                                                     \
+	X(lanes, "entity,control,run,advance,query,relay,keep,embed", "which lanes this process runs")                                             \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
@@ -66,6 +66,9 @@
 	N(call_timeout_ms, 30000, 1, 600000, "ms", "longest try of a call of a node that sets no timeout_ms")                                  \
 	N(call_attempts, 3, 1, 20, "tries", "of a node that sets no max_attempts")                                                             \
 	N(call_response_bytes, 524288, 1024, 67108864, "bytes", "largest answer to a node's call")                                             \
+	N(max_runs, 3, 1, 256, "runs", "runs that this process advances at once; one that is done makes room for the next")                    \
+	N(max_calls, 12, 1, 256, "calls", "calls of runs under way at once, of each process")                                                  \
+	N(lease_ms, 120000, 1000, 3600000, "ms", "a claimed node without a sign of life for this long goes to another process")                \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
 	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
 	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \

@@ -11,6 +11,7 @@ void lane_entity_run(struct leat_lane *lane);
 void lane_control_run(struct leat_lane *lane);
 void lane_run_run(struct leat_lane *lane);
 void lane_query_run(struct leat_lane *lane);
+void lane_advance_run(struct leat_lane *lane);
 void lane_relay_run(struct leat_lane *lane);
 void lane_keep_run(struct leat_lane *lane);
 void lane_embed_run(struct leat_lane *lane);
@@ -31,6 +32,9 @@ bool lane_link_open_bus(struct lane_link *link);
 bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count);
 /* The same for a lane that has something else to do meanwhile: waits for nothing, and leaves the lane's state alone. */
 enum leat_kind lane_link_try_bus(struct lane_link *link, struct leat_error *err) __attribute__((warn_unused_result));
+enum leat_kind lane_link_try_pg(
+	struct lane_link *link, const struct leat_pg_statement *statements, size_t count, struct leat_error *err)
+	__attribute__((warn_unused_result));
 void lane_link_close_pg(struct lane_link *link);
 /* Enters the state, logging it once, and waits out the next delay. */
 void lane_link_wait(struct lane_link *link, const char *state, const char *why);

@@ -61,16 +61,25 @@ static enum leat_kind try_roles(struct leat_pg *pg, struct leat_error *err)
 	return leat_fail_while(err, "acting as authenticated (GRANT authenticated, service_role TO the login)");
 }
 
+enum leat_kind lane_link_try_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count, struct leat_error *err)
+{
+	if (link->pg != NULL)
+		return LEAT_OK;
+	char who[64];
+	snprintf(who, sizeof who, "leat %s", link->lane->type->name);
+	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, "service_role", statements, count, err) == LEAT_OK &&
+		try_roles(link->pg, err) == LEAT_OK)
+		return LEAT_OK;
+	lane_link_close_pg(link);
+	return err->kind;
+}
+
 bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count)
 {
 	if (link->pg != NULL)
 		return true;
-	char who[64];
-	snprintf(who, sizeof who, "leat %s", link->lane->type->name);
 	struct leat_error err;
-	if (leat_pg_open(&link->pg, link->lane->process->params->database_url, who, "service_role", statements, count, &err) != LEAT_OK ||
-		try_roles(link->pg, &err) != LEAT_OK) {
-		lane_link_close_pg(link);
+	if (lane_link_try_pg(link, statements, count, &err) != LEAT_OK) {
 		lane_link_wait(link, "waiting for Postgres", err.text);
 		return false;
 	}

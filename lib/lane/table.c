@@ -8,6 +8,7 @@ static const struct leat_lane_type lanes[] = {
 	{"control", "applies workflow, member and interaction intents", lane_control_run},
 	{"run", "applies the facts of runs", lane_run_run},
 	{"query", "answers requests about entities, workflows and questions", lane_query_run},
+	{"advance", "calls for the nodes of runs that are ready", lane_advance_run},
 	{"relay", "publishes the outbox", lane_relay_run},
 	{"keep", "writes this process's state, looks after what was left behind and what is old", lane_keep_run},
 	{"embed", "keeps embeddings of entities, where an endpoint is set", lane_embed_run},

@@ -461,7 +461,7 @@ begin
 				elsif v_status = 'failed' then
 					v_error := coalesce(v_body ->> 'error', 'failed');
 				end if;
-				if v_status = any (v_over) then
+				if v_status = any (v_over) or v_status = 'waiting' then -- nobody has to do anything for it
 					ended := array_append(ended, v_name);
 				end if;
 				v_slots := array[v_slot];

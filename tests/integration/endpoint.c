@@ -37,7 +37,8 @@ void endpoint_start(struct endpoint *endpoint, struct rig *rig)
 	endpoint->rig = rig;
 	snprintf(port, sizeof port, "PORT=%d", endpoint->port);
 	snprintf(name, sizeof name, "endpoint-%d", ++endpoint->starts);
-	script_start(&endpoint->child, rig, name, RIG_ARGS("node", "tests/clients/endpoint.mjs"), RIG_ARGS(port));
+	const char *script = endpoint->script != NULL ? endpoint->script : "tests/clients/endpoint.mjs";
+	script_start(&endpoint->child, rig, name, RIG_ARGS("node", script), RIG_ARGS(port));
 	endpoint->port = read_port(rig, name);
 	snprintf(endpoint->base, sizeof endpoint->base, "http://127.0.0.1:%d", endpoint->port);
 }

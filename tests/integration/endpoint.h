@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 struct endpoint {
+	const char *script; /* NULL: tests/clients/endpoint.mjs */
 	struct leat_child child;
 	struct rig *rig;
 	char base[64]; /* http://127.0.0.1:port */

@@ -1,0 +1,161 @@
+/*
+ * Inside the advance lane only: what its files share. advance.c is the loop, advance_resume.c the messages of LEAT_WORK and the slots they
+ * take, advance_claim.c the claims in Postgres, advance_call.c calls to the outside, advance_ask.c what merge and question nodes ask other
+ * lanes, advance_report.c the facts that come of it.
+ */
+#ifndef LEAT_LIB_LANE_ADVANCE_H
+#define LEAT_LIB_LANE_ADVANCE_H
+
+#include "lanes.h"
+
+#include "leat/call.h"
+#include "leat/egress.h"
+#include "leat/http.h"
+#include "leat/json.h"
+#include "leat/workflow.h"
+
+struct advance_slot;
+
+/* What is to be done next for a node. */
+enum advance_step {
+	ADVANCE_CALL,    /* call, once at_ms is over and there is a place */
+	ADVANCE_CALLING, /* http tells when that is over */
+	ADVANCE_STORE,   /* store the message, once at_ms is over */
+	ADVANCE_ASKED,   /* what was stored is an intent, whose outcome comes; at_ms: it is published again */
+	ADVANCE_HOLD,    /* a worker has it: renew the lease once more */
+	ADVANCE_OVER,    /* nothing; the claim is settled, or lost */
+};
+
+/* A node that this process has claimed. */
+struct advance_task {
+	struct advance_task *next; /* of the slot */
+	struct advance_slot *slot;
+	enum advance_step step;
+	enum leat_node_kind kind;
+	char *node; /* "x", "x[3]" */
+	int64_t attempt;
+	int64_t generation;
+	struct leat_buf params;
+	char **secret_headers; /* up to NULL, or NULL; the names lie in header_names */
+	char *header_names;
+	char *traceparent; /* or NULL */
+	int64_t at_ms;
+	int64_t lease_until_ms; /* by leat_clock_ms: never later than the database's own */
+	int64_t tries;
+	struct leat_call *call;      /* of the try under way */
+	struct leat_http_call *http; /* the same */
+	uint64_t number;             /* of the reply that is waited for */
+	struct leat_buf subject;     /* of the message to be stored */
+	struct leat_buf headers;
+	struct leat_buf body;
+	bool asks;   /* the message is an intent, and not the fact that ends the task */
+	bool failed; /* the fact says so */
+	struct leat_backoff backoff;
+};
+
+/* A run.resume in hand. Its message is settled, and the slot free, when all its tasks are over. */
+struct advance_slot {
+	bool used;
+	struct leat_msg msg;
+	struct leat_uuid tenant_id;
+	char tenant[LEAT_UUID_TEXT_BYTES];
+	char run[LEAT_UUID_TEXT_BYTES];
+	char *reply_to; /* or NULL */
+	struct advance_task *tasks;
+	bool more;           /* the last claim was full: there may be more, to be claimed once claim_at_ms is over */
+	int64_t claim_at_ms; /* after a failure */
+	bool given_back;     /* a task went back unfinished: so does the message */
+	int64_t claimed;     /* for the outcome */
+	int64_t extracted;
+	struct leat_buf errors;
+};
+
+struct advance_lane {
+	struct lane_link link;
+	struct leat_lane *lane;
+	const struct leat_params *params;
+	struct leat_egress *egress;
+	struct leat_http *http;
+	struct leat_pull *pull;     /* NULL: not open */
+	struct leat_inbox *replies; /* the same */
+	char owner[LEAT_UUID_TEXT_BYTES];
+	struct advance_slot *slots; /* max_runs of them */
+	size_t turn;                /* slot that is served first */
+	size_t calls;               /* under way */
+	uint64_t numbers;
+	int64_t connect_at_ms;
+	int64_t hold_at_ms;
+	int64_t progress_at_ms;
+	int64_t drain_until_ms; /* 0: not told to stop */
+};
+
+#define ADVANCE_EACH_SLOT(a, slot)                                                                                                         \
+	for (struct advance_slot *slot = (a)->slots; slot < (a)->slots + (a)->params->max_runs; slot++)                                        \
+		if (slot->used)
+
+/* ---- advance.c ---- */
+
+/* Postgres is lost: what is under way goes on, on its lease. */
+void advance_lose_postgres(struct advance_lane *a, const char *why);
+
+/* ---- advance_resume.c ---- */
+
+/* Asks for as many messages as slots are free, takes those that are there, and begins with each. */
+void advance_take_resumes(struct advance_lane *a);
+/* Slots whose tasks are over: claim what is left, or settle. */
+void advance_settle_slots(struct advance_lane *a);
+/* Tells NATS that what is in the slots is still worked on. */
+void advance_renew_messages(struct advance_lane *a);
+void advance_task_free(struct advance_task *task);
+/* Settles the message, frees all tasks. */
+void advance_slot_clear(struct advance_lane *a, struct advance_slot *slot);
+
+/* ---- advance_claim.c ---- */
+
+extern const struct leat_pg_statement advance_statements[];
+extern const size_t advance_statement_count;
+
+/* Claims what is ready of the slot's run: new tasks. Not OK: nothing is claimed. */
+enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err) __attribute__((warn_unused_result));
+/* Renews all leases, and ends the tasks whose claim is gone: taken over, or of a run that was cancelled. */
+void advance_hold(struct advance_lane *a);
+/* Gives back all claims of tasks that are not over, or only of those that nothing was begun for. */
+void advance_release(struct advance_lane *a, bool only_unbegun);
+/* May a result of this task still be told? */
+bool advance_still_ours(const struct advance_lane *a, const struct advance_task *task);
+
+/* ---- advance_call.c ---- */
+
+/* Starts calls while there are places, the slots in turns. */
+void advance_start_calls(struct advance_lane *a);
+/* What came of those that are over. */
+void advance_take_answers(struct advance_lane *a);
+/* Ends the task, whatever is under way for it. */
+void advance_drop(struct advance_lane *a, struct advance_task *task);
+
+/* ---- advance_ask.c ---- */
+
+/* Prepares the intent of a merge or question node. */
+void advance_ask(struct advance_lane *a, struct advance_task *task);
+void advance_take_replies(struct advance_lane *a);
+
+/* ---- advance_report.c ---- */
+
+/* The call or question begins, for people to see: may be lost. */
+void advance_tell_running(struct advance_lane *a, const struct advance_task *task);
+/* The facts that end a task. `output` is JSON. */
+void advance_complete(struct advance_lane *a, struct advance_task *task, struct leat_text output);
+void advance_fail(struct advance_lane *a, struct advance_task *task, const char *error);
+/* A question was put: it runs, until the answer comes as a fact. */
+void advance_wait_for_answer(struct advance_lane *a, struct advance_task *task);
+/* Stores what is to be stored. */
+void advance_store(struct advance_lane *a);
+
+/* ---- JSON ---- */
+
+/* Adds the text with its quotes. */
+void advance_add_text(struct leat_buf *out, const char *text);
+/* A member of a checked object; type NONE when there is none. */
+struct leat_json advance_member(const struct leat_json *object, const char *name);
+
+#endif

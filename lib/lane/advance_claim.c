@@ -1,0 +1,247 @@
+/*
+ * The advance lane's claims: leases in leat.claims, which say who calls for which node now. No transaction is open while it calls.
+ *
+ * The happy path: one statement claims what is ready of a run; one statement every third of a lease renews all leases of the process; the
+ * run lane deletes a claim when it applies the fact that ends it.
+ *
+ * Possible failures: a claim is gone when it is to be renewed (the reaper gave it to others, or the run was cancelled): its task is
+ * dropped. Postgres is away: leases run out by our own clock, which began before the database's, and nothing is told past that. A process
+ * that was stopped and goes on finds its leases over.
+ */
+#include "advance.h"
+
+#include "leat/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct leat_pg_statement advance_statements[] = {
+	{"claim",
+		"select node_id, type, attempt, generation, params, error, secret_headers, traceparent"
+		" from leat.claim_nodes($1::uuid, $2::uuid, $3::uuid, $4, $5::integer)"},
+	{"hold", "select ord from leat.hold_claims($1::uuid, $2, $3, $4, $5)"},
+	{"release", "select leat.release_claims($1::uuid, $2, $3, $4)"},
+	{"check", "select code, message, early from leat.check_resume($1::uuid, $2, $3, $4::uuid, $5)"},
+	{"resume_agent", "select leat.resume_agent($1::uuid, $2, $3)"},
+	{"status", "select status from leat.runs where id = $1::uuid and tenant_id = $2::uuid"},
+	{"bury", "select leat.bury('LEAT_WORK', $1, $2::uuid, 'run', 'resume', $3, $4, $5, $6, $7)"},
+};
+const size_t advance_statement_count = sizeof advance_statements / sizeof *advance_statements;
+
+/* Columns of "claim". */
+enum { NODE, TYPE, ATTEMPT, GENERATION, PARAMS, ERROR, SECRET_HEADERS, TRACEPARENT };
+
+/* Of a lease, so much is for a result's way to the stream. */
+enum { MARGIN_PARTS = 10, MARGIN_LIMIT_MS = 2000, HOLD_PARTS = 3 };
+
+bool advance_still_ours(const struct advance_lane *a, const struct advance_task *task)
+{
+	int64_t margin = a->params->lease_ms / MARGIN_PARTS;
+	return leat_clock_ms() + (margin < MARGIN_LIMIT_MS ? margin : MARGIN_LIMIT_MS) < task->lease_until_ms;
+}
+
+/* ---- claiming ---- */
+
+static void take_header_names(struct advance_task *task, const char *lines)
+{
+	if (lines == NULL)
+		return;
+	size_t count = 1;
+	for (const char *at = lines; *at != '\0'; at++)
+		count += *at == '\n';
+	task->header_names = leat_strdup(lines);
+	task->secret_headers = leat_alloc_zero(count + 1, sizeof *task->secret_headers);
+	char *rest = task->header_names;
+	for (size_t i = 0; i < count; i++)
+		task->secret_headers[i] = strsep(&rest, "\n");
+}
+
+static struct advance_task *task_new(struct advance_lane *a, struct advance_slot *slot, const struct leat_pg_result *rows, size_t row)
+{
+	const char *type = leat_pg_text(rows, row, TYPE);
+	const struct leat_node_type *known = leat_node_find((struct leat_text){type, strlen(type)});
+	struct advance_task *task = leat_alloc_zero(1, sizeof *task);
+	const char *params = leat_pg_text(rows, row, PARAMS);
+	const char *traceparent = leat_pg_text(rows, row, TRACEPARENT);
+	if (known == NULL) /* the table of types and the plan are of one version, or the statement would not be there */
+		abort();
+	task->slot = slot;
+	task->kind = known->kind;
+	task->node = leat_strdup(leat_pg_text(rows, row, NODE));
+	task->attempt = leat_pg_int8(rows, row, ATTEMPT);
+	task->generation = leat_pg_int8(rows, row, GENERATION);
+	task->traceparent = traceparent != NULL ? leat_strdup(traceparent) : NULL;
+	task->backoff = (struct leat_backoff){.first_ms = a->params->retry_first_ms, .limit_ms = a->params->retry_limit_ms};
+	leat_buf_add_text(&task->params, params != NULL ? params : "");
+	take_header_names(task, leat_pg_text(rows, row, SECRET_HEADERS));
+	return task;
+}
+
+/* What this process lost without knowing yet, and has claimed again. */
+static void drop_older(struct advance_lane *a, const struct advance_slot *mine, const char *node)
+{
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
+			if (task->step != ADVANCE_OVER && strcmp(slot->run, mine->run) == 0 && strcmp(task->node, node) == 0)
+				advance_drop(a, task);
+		}
+	}
+}
+
+static void begin(struct advance_lane *a, struct advance_task *task, const char *error)
+{
+	if (error != NULL)
+		advance_fail(a, task, error);
+	else if (task->kind == LEAT_NODE_HTTP || task->kind == LEAT_NODE_WORKER)
+		task->step = ADVANCE_CALL;
+	else
+		advance_ask(a, task);
+}
+
+static size_t count_open(const struct advance_slot *slot)
+{
+	size_t count = 0;
+	for (const struct advance_task *task = slot->tasks; task != NULL; task = task->next)
+		count += task->step != ADVANCE_OVER;
+	return count;
+}
+
+enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_params params = {0};
+	size_t limit = (size_t)a->params->max_calls - count_open(slot);
+	int64_t sent_ms = leat_clock_ms();
+	leat_pg_bind_text(&params, slot->run);
+	leat_pg_bind_text(&params, slot->tenant);
+	leat_pg_bind_text(&params, a->owner);
+	leat_pg_bind_int8(&params, a->params->lease_ms);
+	leat_pg_bind_int8(&params, (int64_t)limit);
+	enum leat_kind kind = leat_pg_run(a->link.pg, "claim", &params, &rows, err);
+	if (kind != LEAT_OK)
+		return kind;
+	for (size_t row = 0; row < leat_pg_rows(rows); row++) {
+		drop_older(a, slot, leat_pg_text(rows, row, NODE));
+		struct advance_task *task = task_new(a, slot, rows, row);
+		task->lease_until_ms = sent_ms + a->params->lease_ms;
+		task->next = slot->tasks;
+		slot->tasks = task;
+		begin(a, task, leat_pg_text(rows, row, ERROR));
+	}
+	slot->claimed += (int64_t)leat_pg_rows(rows);
+	slot->more = leat_pg_rows(rows) == limit;
+	leat_lane_count(a->lane, LEAT_COUNT_BATCHES, 1);
+	return LEAT_OK;
+}
+
+/* ---- renewing and giving back ---- */
+
+/* Tasks, and the arrays that name their claims. */
+struct named {
+	struct advance_task **tasks;
+	size_t count;
+	struct leat_pg_array runs;
+	struct leat_pg_array nodes;
+	struct leat_pg_array attempts;
+};
+
+static void named_free(struct named *named)
+{
+	free(named->tasks);
+	leat_pg_array_free(&named->runs);
+	leat_pg_array_free(&named->nodes);
+	leat_pg_array_free(&named->attempts);
+}
+
+static bool is_begun(const struct advance_task *task)
+{
+	return task->step != ADVANCE_CALL && task->step != ADVANCE_OVER;
+}
+
+static void name_tasks(struct advance_lane *a, struct named *out, bool only_unbegun)
+{
+	*out = (struct named){0};
+	leat_pg_array_start(&out->runs, LEAT_PG_UUID);
+	leat_pg_array_start(&out->nodes, LEAT_PG_TEXT);
+	leat_pg_array_start(&out->attempts, LEAT_PG_INT8);
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
+			struct leat_uuid run;
+			if (task->step == ADVANCE_OVER || (only_unbegun && is_begun(task)) || !leat_uuid_parse(&run, slot->run, strlen(slot->run)))
+				continue;
+			out->tasks = leat_realloc(out->tasks, (out->count + 1) * sizeof *out->tasks);
+			out->tasks[out->count++] = task;
+			leat_pg_array_add_uuid(&out->runs, &run);
+			leat_pg_array_add_text(&out->nodes, task->node);
+			leat_pg_array_add_int8(&out->attempts, task->attempt);
+		}
+	}
+}
+
+static void bind_named(struct leat_pg_params *params, const struct advance_lane *a, struct named *named)
+{
+	leat_pg_bind_text(params, a->owner);
+	leat_pg_bind_array(params, &named->runs);
+	leat_pg_bind_array(params, &named->nodes);
+	leat_pg_bind_array(params, &named->attempts);
+}
+
+/* Which of them still are ours: `held` has one bool each. */
+static enum leat_kind renew(struct advance_lane *a, struct named *named, bool *held, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_params params = {0};
+	bind_named(&params, a, named);
+	leat_pg_bind_int8(&params, a->params->lease_ms);
+	enum leat_kind kind = leat_pg_run(a->link.pg, "hold", &params, &rows, err);
+	for (size_t row = 0; kind == LEAT_OK && row < leat_pg_rows(rows); row++)
+		held[leat_pg_int8(rows, row, 0) - 1] = true;
+	return kind;
+}
+
+void advance_hold(struct advance_lane *a)
+{
+	struct named named;
+	struct leat_error err;
+	int64_t sent_ms = leat_clock_ms();
+	if (sent_ms < a->hold_at_ms || a->link.pg == NULL)
+		return;
+	a->hold_at_ms = sent_ms + a->params->lease_ms / HOLD_PARTS;
+	name_tasks(a, &named, false);
+	if (named.count > 0) {
+		bool *held = leat_alloc_zero(named.count, sizeof *held);
+		enum leat_kind kind = renew(a, &named, held, &err);
+		for (size_t i = 0; kind == LEAT_OK && i < named.count; i++) {
+			struct advance_task *task = named.tasks[i];
+			task->lease_until_ms = sent_ms + a->params->lease_ms;
+			if (!held[i])
+				advance_drop(a, task);
+			else if (task->step == ADVANCE_HOLD)
+				task->step = ADVANCE_OVER;
+		}
+		free(held);
+		if (kind != LEAT_OK && !leat_pg_alive(a->link.pg))
+			advance_lose_postgres(a, err.text);
+		else if (kind != LEAT_OK)
+			leat_log(LEAT_LOG_WARN, "advance", "leases could not be renewed: %s", err.text);
+	}
+	named_free(&named);
+}
+
+void advance_release(struct advance_lane *a, bool only_unbegun)
+{
+	struct named named;
+	struct leat_error err;
+	struct leat_pg_params params = {0};
+	name_tasks(a, &named, only_unbegun);
+	for (size_t i = 0; i < named.count; i++) {
+		advance_drop(a, named.tasks[i]);
+		named.tasks[i]->slot->given_back = true;
+	}
+	bind_named(&params, a, &named);
+	if (named.count > 0 && (a->link.pg == NULL || leat_pg_run(a->link.pg, "release", &params, NULL, &err) != LEAT_OK))
+		leat_log(LEAT_LOG_WARN, "advance", "claims could not be given back: others take them when their leases end");
+	named_free(&named);
+}

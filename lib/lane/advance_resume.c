@@ -1,0 +1,376 @@
+/*
+ * The advance lane's orders: run.resume messages, one to a slot, and never more fetched than slots are free.
+ *
+ * The happy path: a resume is read, all that is ready of its run is claimed, and when all of that is over the message is acknowledged. Who
+ * finds nothing ready acknowledges at once. One that names an agent becomes a resume for each of the agent's runs.
+ *
+ * Possible failures: it can't be read, or its sender may not: a dead letter. Its run is not there: a dead letter too, unless it is so new
+ * that the run.start may be on its way. Postgres is away, or somebody locks the run's row: it is given back, and comes again a little
+ * later.
+ */
+#include "advance.h"
+
+#include "leat/intent.h"
+#include "leat/log.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AGAIN_MS = 500, FAILED_AGAIN_MS = 30000, PROGRESS_PARTS = 3, REFILL_PARTS = 4 };
+
+/* What a message says. Borrowed from it. */
+struct resume {
+	struct leat_intent intent;
+	struct leat_raw_intent raw;
+	char tenant[LEAT_UUID_TEXT_BYTES];
+	char run[LEAT_UUID_TEXT_BYTES]; /* "": none */
+	struct leat_buf agent;
+};
+
+/* ---- the end of one ---- */
+
+void advance_task_free(struct advance_task *task)
+{
+	assert(task->http == NULL && task->call == NULL);
+	free(task->node);
+	free(task->traceparent);
+	free(task->secret_headers);
+	free(task->header_names);
+	leat_buf_free(&task->params);
+	leat_buf_free(&task->subject);
+	leat_buf_free(&task->headers);
+	leat_buf_free(&task->body);
+	free(task);
+}
+
+static void reply(struct advance_lane *a, const char *to, uint64_t seq, const char *result)
+{
+	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
+	struct leat_error err;
+	leat_buf_printf(&body, "{\"status\":\"applied\",\"position\":%" PRIu64 ",\"result\":%s}", seq, result);
+	if (leat_bus_publish(a->link.bus, to, NULL, body.data, body.len, &err) != LEAT_OK)
+		leat_log(LEAT_LOG_WARN, "advance", "reply to %s not sent: %s", to, err.text);
+}
+
+/* How the run stands now: what this slot has told may not be applied yet. */
+static void add_status(struct advance_lane *a, const struct advance_slot *slot, struct leat_buf *out)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_params params = {0};
+	struct leat_error err;
+	const char *status = NULL;
+	leat_pg_bind_text(&params, slot->run);
+	leat_pg_bind_text(&params, slot->tenant);
+	if (a->link.pg != NULL && leat_pg_run(a->link.pg, "status", &params, &rows, &err) == LEAT_OK && leat_pg_rows(rows) > 0)
+		status = leat_pg_text(rows, 0, 0);
+	if (status != NULL)
+		leat_buf_printf(out, "\"%s\"", status);
+	else
+		leat_buf_add_text(out, "null");
+}
+
+static void tell_outcome(struct advance_lane *a, const struct advance_slot *slot)
+{
+	LEAT_BUF_SCOPED result = LEAT_BUF_INIT;
+	leat_buf_printf(&result, "{\"run_id\":\"%s\",\"status\":", slot->run);
+	add_status(a, slot, &result);
+	leat_buf_printf(&result, ",\"claimed_node_count\":%" PRId64 ",\"fields_extracted\":%" PRId64 ",\"errors\":[%s]}", slot->claimed,
+		slot->extracted, leat_buf_text(&slot->errors));
+	reply(a, slot->reply_to, slot->msg.seq, result.data);
+}
+
+void advance_slot_clear(struct advance_lane *a, struct advance_slot *slot)
+{
+	if (a->link.bus != NULL && slot->given_back)
+		leat_msg_nak(a->link.bus, &slot->msg, 0);
+	else if (a->link.bus != NULL)
+		leat_msg_ack(a->link.bus, &slot->msg);
+	leat_msg_free(&slot->msg);
+	for (struct advance_task *next, *task = slot->tasks; task != NULL; task = next) {
+		next = task->next;
+		advance_task_free(task);
+	}
+	free(slot->reply_to);
+	leat_buf_free(&slot->errors);
+	*slot = (struct advance_slot){0};
+}
+
+/* ---- the beginning of one ---- */
+
+static void give_back(struct advance_lane *a, struct leat_msg *msg, int64_t delay_ms)
+{
+	leat_msg_nak(a->link.bus, msg, delay_ms);
+	leat_msg_free(msg);
+}
+
+static void done(struct advance_lane *a, struct leat_msg *msg)
+{
+	leat_msg_ack(a->link.bus, msg);
+	leat_msg_free(msg);
+}
+
+/* Something failed in Postgres: lost, or a refusal that may pass, or one that may not and is told. */
+static void put_off(struct advance_lane *a, struct leat_msg *msg, const struct leat_error *err)
+{
+	bool alive = leat_pg_alive(a->link.pg);
+	if (err->kind == LEAT_PERMANENT)
+		leat_log(LEAT_LOG_ERROR, "advance", "message %" PRIu64 " of LEAT_WORK can't be worked on: %s", msg->seq, err->text);
+	if (!alive)
+		advance_lose_postgres(a, err->text);
+	give_back(a, msg, err->kind == LEAT_PERMANENT ? FAILED_AGAIN_MS : AGAIN_MS);
+}
+
+/* To the dead letters, with the reason. Takes the message. */
+static void refuse(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume, const char *code, const char *why)
+{
+	LEAT_BUF_SCOPED headers = LEAT_BUF_INIT;
+	struct leat_pg_array head = {0};
+	struct leat_pg_array body = {0};
+	struct leat_pg_params params = {0};
+	struct leat_error err;
+	leat_msg_add_headers(msg, &headers);
+	leat_pg_array_start(&head, LEAT_PG_BYTES);
+	leat_pg_array_add_bytes(&head, leat_buf_text(&headers), headers.len);
+	leat_pg_array_start(&body, LEAT_PG_BYTES);
+	leat_pg_array_add_bytes(&body, msg->data, msg->data_bytes);
+	leat_pg_bind_int8(&params, (int64_t)msg->seq);
+	leat_pg_bind_text(&params, resume->intent.subject.routable ? resume->tenant : NULL);
+	leat_pg_bind_text(&params, msg->subject);
+	leat_pg_bind_text(&params, code);
+	leat_pg_bind_text(&params, why);
+	leat_pg_bind_only_element(&params, &head);
+	leat_pg_bind_only_element(&params, &body);
+	if (leat_pg_run(a->link.pg, "bury", &params, NULL, &err) != LEAT_OK) {
+		put_off(a, msg, &err);
+	} else {
+		leat_lane_count(a->lane, LEAT_COUNT_REJECTED, 1);
+		done(a, msg);
+	}
+	leat_pg_array_free(&head);
+	leat_pg_array_free(&body);
+}
+
+static enum leat_kind read_resume(struct advance_lane *a, const struct leat_msg *msg, struct resume *out, struct leat_error *err)
+{
+	struct leat_json body;
+	*out = (struct resume){.raw = {
+							   .subject = msg->subject,
+							   .body = msg->data,
+							   .body_bytes = msg->data_bytes,
+							   .id = leat_msg_header(msg, "Leat-Id"),
+							   .actor = leat_msg_header(msg, "Leat-Actor"),
+							   .reply_to = leat_msg_header(msg, "Leat-Reply-To"),
+							   .traceparent = leat_msg_header(msg, "traceparent"),
+						   }};
+	enum leat_kind kind = leat_intent_decode(&out->intent, &out->raw, a->params, err);
+	leat_uuid_format(&out->intent.subject.tenant, out->tenant);
+	if (kind == LEAT_OK)
+		kind = leat_json_check(&body, msg->data, msg->data_bytes, a->params->max_nesting, err);
+	if (kind != LEAT_OK)
+		return kind;
+	const struct leat_json run = advance_member(&body, "run_id");
+	const struct leat_json agent = advance_member(&body, "agent_id");
+	LEAT_BUF_SCOPED scratch = LEAT_BUF_INIT;
+	if (run.type == LEAT_JSON_STRING) {
+		leat_uuid_format(&out->intent.target, out->run);
+	} else {
+		struct leat_text text = leat_json_text(&agent, &scratch);
+		leat_buf_add(&out->agent, text.at, text.bytes);
+	}
+	return LEAT_OK;
+}
+
+/* May it be? Only asked of what others than Leat itself publish. False: the message is settled. */
+static bool check(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_array at = {0};
+	struct leat_pg_params params = {0};
+	struct leat_error err;
+	if (resume->intent.subject.role == LEAT_ROLE_ENGINE)
+		return true;
+	leat_pg_array_start(&at, LEAT_PG_TIME);
+	leat_pg_array_add_time(&at, msg->timestamp_ns);
+	leat_pg_bind_text(&params, resume->tenant);
+	leat_pg_bind_text(&params, leat_role_name(resume->intent.subject.role));
+	leat_pg_bind_text(&params, resume->intent.actor);
+	leat_pg_bind_text(&params, resume->run[0] != '\0' ? resume->run : NULL);
+	leat_pg_bind_only_element(&params, &at);
+	enum leat_kind kind = leat_pg_run(a->link.pg, "check", &params, &rows, &err);
+	leat_pg_array_free(&at);
+	if (kind != LEAT_OK) {
+		put_off(a, msg, &err);
+		return false;
+	}
+	const char *code = leat_pg_text(rows, 0, 0);
+	if (code == NULL)
+		return true;
+	if (leat_pg_bool(rows, 0, 2))
+		give_back(a, msg, AGAIN_MS);
+	else
+		refuse(a, msg, resume, code, leat_pg_text(rows, 0, 1));
+	return false;
+}
+
+static void resume_agent(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_params params = {0};
+	struct leat_error err;
+	leat_pg_bind_text(&params, resume->tenant);
+	leat_pg_bind_text(&params, leat_buf_text(&resume->agent));
+	leat_pg_bind_text(&params, resume->intent.traceparent);
+	if (leat_pg_run(a->link.pg, "resume_agent", &params, &rows, &err) != LEAT_OK) {
+		put_off(a, msg, &err);
+		return;
+	}
+	if (resume->intent.reply_to != NULL) {
+		LEAT_BUF_SCOPED result = LEAT_BUF_INIT;
+		leat_buf_add_text(&result, "{\"agent_id\":");
+		advance_add_text(&result, leat_buf_text(&resume->agent));
+		leat_buf_printf(&result, ",\"resumed\":%" PRId64 "}", leat_pg_int8(rows, 0, 0));
+		reply(a, resume->intent.reply_to, msg->seq, result.data);
+	}
+	done(a, msg);
+}
+
+static struct advance_slot *find_free(struct advance_lane *a)
+{
+	for (struct advance_slot *slot = a->slots; slot < a->slots + a->params->max_runs; slot++)
+		if (!slot->used)
+			return slot;
+	return NULL;
+}
+
+static void resume_run(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume)
+{
+	struct advance_slot *slot = find_free(a);
+	struct leat_error err;
+	if (slot == NULL) { /* more came than were asked for: of a request that the server had lost */
+		give_back(a, msg, AGAIN_MS);
+		return;
+	}
+	*slot = (struct advance_slot){.used = true, .msg = *msg, .tenant_id = resume->intent.subject.tenant};
+	memcpy(slot->tenant, resume->tenant, sizeof slot->tenant);
+	memcpy(slot->run, resume->run, sizeof slot->run);
+	slot->reply_to = resume->intent.reply_to != NULL ? leat_strdup(resume->intent.reply_to) : NULL;
+	if (advance_claim(a, slot, &err) == LEAT_OK)
+		return;
+	free(slot->reply_to);
+	*slot = (struct advance_slot){0};
+	put_off(a, msg, &err);
+}
+
+static void begin(struct advance_lane *a, struct leat_msg *msg)
+{
+	struct resume resume;
+	struct leat_error err;
+	if (a->link.pg == NULL || a->drain_until_ms != 0) {
+		give_back(a, msg, a->drain_until_ms != 0 ? 0 : AGAIN_MS);
+		return;
+	}
+	if (read_resume(a, msg, &resume, &err) != LEAT_OK) {
+		refuse(a, msg, &resume, leat_code_name(err.code), err.text);
+	} else if (check(a, msg, &resume)) {
+		if (resume.run[0] != '\0')
+			resume_run(a, msg, &resume);
+		else
+			resume_agent(a, msg, &resume);
+	}
+	leat_buf_free(&resume.agent);
+	leat_intent_fini(&resume.intent);
+}
+
+void advance_take_resumes(struct advance_lane *a)
+{
+	while (a->pull != NULL) {
+		struct leat_msg msg;
+		struct leat_error err;
+		int64_t room = 0;
+		for (struct advance_slot *slot = a->slots; slot < a->slots + a->params->max_runs; slot++)
+			room += !slot->used;
+		leat_pull_set_batch(a->pull, a->link.pg != NULL && a->drain_until_ms == 0 ? room : 0);
+		switch (leat_pull_next(a->pull, 0, &msg, &err)) {
+		case LEAT_PULL_MESSAGE:
+			begin(a, &msg);
+			advance_settle_slots(a);
+			break;
+		case LEAT_PULL_EMPTY:
+			return;
+		case LEAT_PULL_BROKEN:
+			leat_lane_enter(a->lane, "opening the durable again", err.text);
+			leat_lane_count(a->lane, LEAT_COUNT_RECONNECTS, 1);
+			leat_pull_close(a->pull);
+			a->pull = NULL;
+			break;
+		}
+	}
+}
+
+/* ---- meanwhile ---- */
+
+static void free_over(struct advance_slot *slot)
+{
+	for (struct advance_task **at = &slot->tasks; *at != NULL;) {
+		struct advance_task *task = *at;
+		if (task->step == ADVANCE_OVER) {
+			*at = task->next;
+			advance_task_free(task);
+		} else {
+			at = &task->next;
+		}
+	}
+}
+
+/* A run with more nodes than it may have calls gets new ones when a part of those is over. Nobody else is called for them. */
+static void claim_more(struct advance_lane *a, struct advance_slot *slot)
+{
+	struct leat_error err;
+	size_t open = 0;
+	int64_t now = leat_clock_ms();
+	for (const struct advance_task *task = slot->tasks; task != NULL; task = task->next)
+		open++;
+	size_t room = (size_t)a->params->max_calls - open;
+	bool enough = open > 0 && room * REFILL_PARTS < (size_t)a->params->max_calls;
+	if (!slot->more || enough || now < slot->claim_at_ms || a->link.pg == NULL || advance_claim(a, slot, &err) == LEAT_OK)
+		return;
+	slot->claim_at_ms = now + (err.kind == LEAT_PERMANENT ? FAILED_AGAIN_MS : AGAIN_MS);
+	leat_log(LEAT_LOG_WARN, "advance", "run %s: no more of its nodes could be claimed: %s", slot->run, err.text);
+	if (!leat_pg_alive(a->link.pg))
+		advance_lose_postgres(a, err.text);
+}
+
+/* With more to do, it was not finished by us. */
+static void settle(struct advance_lane *a, struct advance_slot *slot)
+{
+	slot->given_back = slot->given_back || slot->more;
+	if (slot->reply_to != NULL && !slot->given_back && a->link.bus != NULL)
+		tell_outcome(a, slot);
+	advance_slot_clear(a, slot);
+}
+
+void advance_settle_slots(struct advance_lane *a)
+{
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		free_over(slot);
+		if (a->drain_until_ms == 0)
+			claim_more(a, slot);
+		if (slot->tasks == NULL && (!slot->more || a->drain_until_ms != 0))
+			settle(a, slot);
+	}
+}
+
+void advance_renew_messages(struct advance_lane *a)
+{
+	int64_t now = leat_clock_ms();
+	if (now < a->progress_at_ms || a->link.bus == NULL)
+		return;
+	a->progress_at_ms = now + a->params->ack_wait_ms / PROGRESS_PARTS;
+	ADVANCE_EACH_SLOT(a, slot)
+	leat_msg_progress(a->link.bus, &slot->msg);
+	if (a->pull != NULL)
+		leat_pull_progress(a->pull);
+}

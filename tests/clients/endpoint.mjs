@@ -3,6 +3,7 @@
 // PUT /plan ["500", "ok", …]   what the next calls meet, in order; then "ok". {"forever": "500"} is for all calls, until the next plan.
 // PUT /release                 ends what "hold" holds
 // GET /calls                   the calls so far: [{"inputs":[…],"model","authorization","at","did"}]
+// GET /connections             how many connections there were before this one, without those that asked the same
 // GET /do/NAME                 meets NAME;  /port: the caller's port;  anything else: what arrived, as JSON
 // A vector is [n, length of the text], n of the first "n": in it. A text with "poison" in it is refused with 400, one with "crash" with 500.
 import http from "node:http";
@@ -11,6 +12,7 @@ const calls = [];
 let plan = [];
 let forever = "ok";
 let held = [];
+let connections = 0;
 
 const vectorOf = (text) => [Number(/"n": (-?[\d.]+)/.exec(text)?.[1] ?? -1), text.length];
 const itemsOf = (inputs) => inputs.map((text, index) => ({ object: "embedding", index, embedding: vectorOf(text) }));
@@ -82,9 +84,11 @@ const server = http.createServer((request, response) => {
 			plan = Array.isArray(wanted) ? wanted : [];
 			forever = wanted.forever ?? "ok";
 			send(response, 200, {});
-		} else if (request.url === "/port") send(response, 200, String(request.socket.remotePort));
+		} else if (request.url === "/connections") send(response, 200, String(--connections));
+		else if (request.url === "/port") send(response, 200, String(request.socket.remotePort));
 		else if (request.url.startsWith("/do/")) behaviours[request.url.slice(4)](response, [], request);
 		else echo(request, response, body);
 	});
 });
+server.on("connection", () => connections++);
 server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => console.log(server.address().port));

@@ -171,9 +171,9 @@ static enum leat_kind read_value(
 
 static const struct secret *find(const struct leat_secrets *secrets, struct leat_text name)
 {
-	for (const struct secret *item = secrets->items; item < secrets->items + secrets->count; item++)
-		if (strlen(item->name) == name.bytes && memcmp(item->name, name.at, name.bytes) == 0)
-			return item;
+	for (size_t i = 0; i < secrets->count; i++)
+		if (strlen(secrets->items[i].name) == name.bytes && memcmp(secrets->items[i].name, name.at, name.bytes) == 0)
+			return &secrets->items[i];
 	return NULL;
 }
 

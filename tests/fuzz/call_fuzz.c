@@ -65,11 +65,19 @@ static void check_request(const struct leat_http_request *request)
 	for (size_t i = 0; request->headers[i] != NULL; i++)
 		check_text(request->headers[i]);
 	check_text(request->url);
-	require(request->timeout_ms >= 1 && request->timeout_ms <= 600000 && strstr(request->url, SECRET) == NULL);
+	require(request->timeout_ms >= 1 && request->timeout_ms <= 600000);
 	require(request->body == NULL || leat_json_check(&json, request->body, request->body_bytes, 1000, &err) == LEAT_OK);
 }
 
-static void check_answer(const struct leat_call *call, int status, const char *body, size_t body_bytes)
+static bool holds_secret(const struct leat_http_request *request)
+{
+	for (size_t i = 0; request->headers[i] != NULL; i++)
+		if (strstr(request->headers[i], SECRET) != NULL)
+			return true;
+	return false;
+}
+
+static void check_answer(const struct leat_call *call, bool secret, int status, const char *body, size_t body_bytes)
 {
 	static const enum leat_http_end ends[] = {LEAT_HTTP_ANSWERED, LEAT_HTTP_FAILED, LEAT_HTTP_TOO_LARGE, LEAT_HTTP_REFUSED};
 	struct leat_call_verdict verdict;
@@ -83,6 +91,8 @@ static void check_answer(const struct leat_call *call, int status, const char *b
 	if (verdict.end == LEAT_CALL_COMPLETED)
 		require(leat_json_check(&json, verdict.output.data, verdict.output.len, 63, &err) == LEAT_OK);
 	check_text(verdict.error);
+	if (secret)
+		require(strstr(verdict.error, SECRET) == NULL && strstr(leat_buf_text(&verdict.output), SECRET) == NULL);
 	leat_call_verdict_fini(&verdict);
 }
 
@@ -108,8 +118,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct leat_error err;
 	if (leat_call_compose(&call, &node, NULL, &params, &err) == LEAT_OK) {
 		check_request(leat_call_request(call));
+		bool read = holds_secret(leat_call_request(call)) && memmem(text, bytes, SECRET, strlen(SECRET)) == NULL;
 		if (zero != NULL)
-			check_answer(call, data[0], zero + 1, size - 2 - bytes);
+			check_answer(call, read, data[0], zero + 1, size - 2 - bytes);
 	} else {
 		require(err.kind == LEAT_PERMANENT && strncmp(err.text, "node \"a\": ", 10) == 0);
 		check_text(err.text);

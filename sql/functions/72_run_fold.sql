@@ -88,12 +88,12 @@ begin
 end
 $$;
 
--- Why a collect failed: which item did first.
+-- Why a collect failed: which item did first; null: none did.
 create or replace function leat.collect_error(p_keys text[], p_states jsonb[]) returns text
 language sql immutable
 return (
 	select format('%s of its items failed; %s: %s', count(*), (array_agg(x.key order by x.n))[1], (array_agg(x.state ->> 'error' order by x.n))[1])
-	from unnest(p_keys, p_states) with ordinality x (key, state, n) where x.state ->> 'status' = 'failed');
+	from unnest(p_keys, p_states) with ordinality x (key, state, n) where x.state ->> 'status' = 'failed' having count(*) > 0);
 
 -- Index: primary key of workflow_nodes.
 create or replace function leat.run_plan(p_workflow uuid, p_version integer) returns leat.run_plan

@@ -27,6 +27,12 @@ static const struct leat_pg_statement control_statements[] = {
 	{"decide", DECIDED "leat.decide_parked_control('LEAT_CONTROL', $1::integer, $2, $3::integer)"},
 };
 
+static const struct leat_pg_statement run_statements[] = {
+	{"apply", ANSWER "leat.apply_run_facts('LEAT_RUN', " PARAMETERS},
+	{"apply_one", ANSWER "leat.apply_run_fact('LEAT_RUN', " PARAMETERS},
+	{"decide", DECIDED "leat.decide_parked_run('LEAT_RUN', $1::integer, $2, $3::integer)"},
+};
+
 void install_schema(struct rig *rig)
 {
 	LEAT_BUF_SCOPED report = LEAT_BUF_INIT;
@@ -52,6 +58,11 @@ void gate_open(struct gate *gate, const struct rig *rig)
 void gate_open_control(struct gate *gate, const struct rig *rig)
 {
 	open_with(gate, rig, control_statements, sizeof control_statements / sizeof *control_statements);
+}
+
+void gate_open_run(struct gate *gate, const struct rig *rig)
+{
+	open_with(gate, rig, run_statements, sizeof run_statements / sizeof *run_statements);
 }
 
 void gate_close(struct gate *gate)

@@ -48,6 +48,8 @@ void install_schema(struct rig *rig);
 void gate_open(struct gate *gate, const struct rig *rig);
 /* To the functions of the control lane, for LEAT_CONTROL. */
 void gate_open_control(struct gate *gate, const struct rig *rig);
+/* To those of the run lane, for LEAT_RUN. */
+void gate_open_run(struct gate *gate, const struct rig *rig);
 void gate_close(struct gate *gate);
 /* All that most suites need: a rig, the schema, a gate. */
 void gate_open_with_rig(struct gate *gate, struct rig *rig);

@@ -33,7 +33,7 @@ static unsigned sextet(struct leat_text value, size_t bit)
 static void add_base64(struct secret *secret, size_t shift, const char *alphabet)
 {
 	static const size_t first_bits[] = {0, 4, 2}; /* of the first such sextet */
-	struct leat_text value = secret->forms[0];
+	struct leat_text value = {secret->forms[0].text, secret->forms[0].bytes};
 	size_t first = first_bits[shift];
 	size_t count = value.bytes * 8 > first ? (value.bytes * 8 - first) / 6 : 0;
 	if (count < BASE64_LEAST)
@@ -42,7 +42,7 @@ static void add_base64(struct secret *secret, size_t shift, const char *alphabet
 	for (size_t i = 0; i < count; i++)
 		text[i] = alphabet[sextet(value, first + i * 6)];
 	text[count] = '\0';
-	secret->forms[secret->form_count++] = (struct leat_text){text, count};
+	secret->forms[secret->form_count++] = (struct secret_form){text, count};
 }
 
 void secret_add_forms(struct secret *secret)
@@ -121,18 +121,18 @@ static const char *read_escaped(const char *at, const char *end, char out[4], si
 }
 
 /* Where the form ends that begins at `at`; NULL when none does. */
-static const char *match(struct leat_text form, const char *at, const char *end, unit_reader *read)
+static const char *match(const struct secret_form *form, const char *at, const char *end, unit_reader *read)
 {
+	char unit[4];
+	size_t bytes = 0;
 	size_t matched = 0;
-	while (matched < form.bytes && at < end) {
-		char unit[4];
-		size_t bytes;
+	while (matched < form->bytes && at < end) {
 		at = read(at, end, unit, &bytes);
-		if (bytes > form.bytes - matched || memcmp(form.at + matched, unit, bytes) != 0)
+		if (bytes > form->bytes - matched || memcmp(form->text + matched, unit, bytes) != 0)
 			return NULL;
 		matched += bytes;
 	}
-	return matched == form.bytes ? at : NULL;
+	return matched == form->bytes ? at : NULL;
 }
 
 static const char *match_longest(const struct secret *secret, const char *at, const char *end)
@@ -141,7 +141,7 @@ static const char *match_longest(const struct secret *secret, const char *at, co
 	const char *longest = NULL;
 	for (size_t form = 0; form < secret->form_count; form++) {
 		for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
-			const char *found = match(secret->forms[form], at, end, readers[i]);
+			const char *found = match(&secret->forms[form], at, end, readers[i]);
 			if (found != NULL && (longest == NULL || found > longest))
 				longest = found;
 		}
@@ -156,7 +156,7 @@ static void mark_beginnings(const struct leat_secrets *secrets, bool begins[256]
 	begins['%'] = begins['+'] = begins['\\'] = secrets->count > 0;
 	for (size_t i = 0; i < secrets->count; i++)
 		for (size_t form = 0; form < secrets->items[i].form_count; form++)
-			begins[(unsigned char)secrets->items[i].forms[form].at[0]] = true;
+			begins[(unsigned char)secrets->items[i].forms[form].text[0]] = true;
 }
 
 /* ---- texts ---- */

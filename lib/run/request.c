@@ -146,11 +146,10 @@ static enum leat_kind add_secret_header(struct composing *composing, const char 
 	size_t bytes;
 	if (put_secrets(composing, value, NULL, &bytes) != LEAT_OK)
 		return leat_fail_while(composing->err, "headers: %s", name);
-	size_t name_bytes = strlen(name);
-	char *header = leat_alloc_zero(name_bytes + 2 + bytes + 1, 1);
-	memcpy(header, name, name_bytes);
-	memcpy(header + name_bytes, ": ", 2);
-	enum leat_kind kind = put_secrets(composing, value, header + name_bytes + 2, &bytes);
+	size_t before = strlen(name) + strlen(": ");
+	char *header = leat_alloc_zero(before + bytes + 1, 1);
+	stpcpy(stpcpy(header, name), ": ");
+	enum leat_kind kind = put_secrets(composing, value, header + before, &bytes);
 	assert(kind == LEAT_OK); /* all have been read */
 	add_header(composing->call, header);
 	return LEAT_OK;

@@ -28,11 +28,10 @@ struct leat_secrets *leat_secrets_new(const char *directory, const struct leat_u
 	return secrets;
 }
 
-static void clear(const struct leat_text *form)
+static void clear(const struct secret_form *form)
 {
-	char *owned = (char *)(uintptr_t)form->at;
-	explicit_bzero(owned, form->bytes);
-	free(owned);
+	explicit_bzero(form->text, form->bytes);
+	free(form->text);
 }
 
 void leat_secrets_free(struct leat_secrets *secrets)
@@ -186,7 +185,7 @@ static const struct secret *keep(struct leat_secrets *secrets, const char *name,
 	char *copy = leat_alloc(value.bytes + 1);
 	memcpy(copy, value.at, value.bytes);
 	copy[value.bytes] = '\0';
-	item->forms[0] = (struct leat_text){copy, value.bytes};
+	item->forms[0] = (struct secret_form){copy, value.bytes};
 	secret_add_forms(item);
 	return item;
 }
@@ -199,22 +198,25 @@ static bool is_name(struct leat_text name)
 	return name.bytes > 0 && name.bytes <= LEAT_SECRET_NAME_BYTES;
 }
 
-static enum leat_kind read_secret(struct leat_secrets *secrets, struct leat_text name, const struct secret **out, struct leat_error *err)
+/* NULL when it can't be had. */
+static const struct secret *read_secret(struct leat_secrets *secrets, struct leat_text name, struct leat_error *err)
 {
 	char terminated[LEAT_SECRET_NAME_BYTES + 1] = {0};
 	memcpy(terminated, name.at, name.bytes);
-	if (secrets->directory[0] == '\0')
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_NOT_FOUND,
+	if (secrets->directory[0] == '\0') {
+		leat_fail(err, LEAT_PERMANENT, LEAT_CODE_NOT_FOUND,
 			"secret %s: there are no secrets; set LEAT_SECRETS_DIR and put the value into %s/%s there", terminated, secrets->tenant,
 			terminated);
+		return NULL;
+	}
 	char *room = leat_alloc(FILE_LIMIT + 1);
-	struct leat_text value = {0};
-	enum leat_kind kind = read_value(secrets, terminated, room, &value, err);
-	if (kind == LEAT_OK)
-		*out = keep(secrets, terminated, value);
+	struct leat_text value = {room, 0};
+	const struct secret *item = NULL;
+	if (read_value(secrets, terminated, room, &value, err) == LEAT_OK)
+		item = keep(secrets, terminated, value);
 	explicit_bzero(room, FILE_LIMIT + 1);
 	free(room);
-	return kind;
+	return item;
 }
 
 enum leat_kind leat_secrets_get(struct leat_secrets *secrets, struct leat_text name, struct leat_text *value, struct leat_error *err)
@@ -223,8 +225,10 @@ enum leat_kind leat_secrets_get(struct leat_secrets *secrets, struct leat_text n
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE,
 			"malformed secret; write ${secret:NAME}, NAME being 1 to %d letters, digits and _", LEAT_SECRET_NAME_BYTES);
 	const struct secret *item = find(secrets, name);
-	if (item == NULL && read_secret(secrets, name, &item, err) != LEAT_OK)
+	if (item == NULL)
+		item = read_secret(secrets, name, err);
+	if (item == NULL)
 		return LEAT_PERMANENT;
-	*value = item->forms[0];
+	*value = (struct leat_text){item->forms[0].text, item->forms[0].bytes};
 	return LEAT_OK;
 }

@@ -10,7 +10,10 @@
 
 struct secret {
 	char name[LEAT_SECRET_NAME_BYTES + 1];
-	struct leat_text forms[SECRET_FORMS]; /* each in memory of its own, with a '\0' behind it */
+	struct secret_form {
+		char *text; /* owned, with a '\0' behind it */
+		size_t bytes;
+	} forms[SECRET_FORMS];
 	size_t form_count;
 };
 

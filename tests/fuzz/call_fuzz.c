@@ -9,7 +9,6 @@
 #include "leat/call.h"
 #include "leat/json.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +46,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	snprintf(tenant_folder, sizeof tenant_folder, "%s/" TENANT, folder);
 	snprintf(file, sizeof file, "%s/KEY", tenant_folder);
 	require(mkdir(tenant_folder, 0700) == 0);
-	int fd = open(file, O_CREAT | O_WRONLY, 0600);
-	require(fd >= 0 && write(fd, SECRET, strlen(SECRET)) == (ssize_t)strlen(SECRET) && close(fd) == 0);
+	FILE *out = fopen(file, "w");
+	require(out != NULL);
+	require(fputs(SECRET, out) >= 0);
+	require(fclose(out) == 0);
 	atexit(remove_folder);
 	return 0;
 }

@@ -101,3 +101,10 @@ Test(egress_http, a_redirect_leads_nowhere)
 	expect_status("127.0.0.1:#", "127.0.0.1", "/do/redirect", 307);
 	cr_expect_eq(calls_count_connections(&calls), 1);
 }
+
+Test(egress_http, calls_one_after_the_other_share_a_connection)
+{
+	for (int i = 0; i < 10; i++)
+		expect_status("127.0.0.1:#", "127.0.0.1", "/echo", 200);
+	cr_expect_eq(calls_count_connections(&calls), 1);
+}

@@ -174,7 +174,8 @@ Test(secret, kubernetes_layouts_are_read)
 	link_to(A "/KEY", "..data/KEY");
 	expect_value("KEY", "mounted");
 
-	strcat(root, "/whole");
+	size_t used = strlen(root);
+	snprintf(root + used, sizeof root - used, "/whole");
 	cr_assert_eq(mkdir(root, 0700), 0);
 	folder("..2024_01_02");
 	folder("..2024_01_02/" A);

@@ -100,8 +100,7 @@ Test(judge, the_output_is_the_json_as_it_was_sent)
 
 Test(judge, what_postgres_would_not_take_is_no_output)
 {
-	expect_failure(
-		LEAT_HTTP_ANSWERED, 200, "<html>", NO_OUTPUT "the body is not JSON: expected a value at byte 1, found < (0x3C)" TAKES);
+	expect_failure(LEAT_HTTP_ANSWERED, 200, "<html>", NO_OUTPUT "the body is not JSON: expected a value at byte 1, found < (0x3C)" TAKES);
 	expect_failure(LEAT_HTTP_ANSWERED, 200, "{\"a\":1,\"a\":2}", NO_OUTPUT "the body: the name \"a\" stands twice in one object" TAKES);
 	expect_failure(LEAT_HTTP_ANSWERED, 200, "\"\\u0000\"", NO_OUTPUT "the body: the character \\u0000 can't be stored; leave it out" TAKES);
 	params.max_nesting = 3; /* one level is the run.node's own */
@@ -135,7 +134,7 @@ Test(judge, a_failure_says_what_to_do)
 		"the server answers 503; 1 of 1 tries are made (max_attempts): look at the server, then retry the run");
 	expect_failure(LEAT_HTTP_FAILED, 0, "",
 		"the call got no answer: because; 1 of 1 tries are made (max_attempts): look at the server, url and timeout_ms, then retry the "
-	    "run");
+		"run");
 }
 
 /* ---- again ---- */

@@ -23,11 +23,18 @@ static struct leat_secrets *hold(const char *const *values)
 
 #define HOLD(...) hold((const char *const[]){__VA_ARGS__, NULL})
 
+/* In memory of its own, so that the sanitizer sees a read past its end. */
+static char *copy_exactly(const char *text, size_t bytes)
+{
+	char *exact = leat_alloc(bytes);
+	memcpy(exact, text, bytes);
+	return exact;
+}
+
 static void expect_text(struct leat_secrets *secrets, const char *text, const char *expected)
 {
 	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
-	char *exact = leat_alloc(strlen(text)); /* so that the sanitizer sees a read past its end */
-	memcpy(exact, text, strlen(text));
+	char *exact = copy_exactly(text, strlen(text));
 	leat_secrets_redact(secrets, (struct leat_text){exact, strlen(text)}, &out);
 	cr_expect_str_eq(leat_buf_text(&out), expected, "%s: %s, expected %s", text, leat_buf_text(&out), expected);
 	free(exact);
@@ -106,8 +113,7 @@ static void expect_json(struct leat_secrets *secrets, const char *json, const ch
 	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
 	struct leat_json checked;
 	struct leat_error err;
-	char *exact = leat_alloc(strlen(json));
-	memcpy(exact, json, strlen(json));
+	char *exact = copy_exactly(json, strlen(json));
 	bool found = leat_secrets_redact_json(secrets, (struct leat_text){exact, strlen(json)}, &out);
 	cr_expect_eq(found, expected != NULL, "%s: %s", json, leat_buf_text(&out));
 	cr_expect_str_eq(leat_buf_text(&out), expected != NULL ? expected : "", "%s: %s", json, leat_buf_text(&out));

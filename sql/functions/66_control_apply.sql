@@ -6,7 +6,7 @@
 -- So a decision finds everything before it decided and nothing after it, here and in any replay.
 --
 -- One transaction at a time, by a lock of the stream. An intent that meets somebody's lock on a row is put aside (parked with retry_at), so
--- that it holds up nobody; it alone is decided later than its place.
+-- that it holds up nobody; it is decided later than its place, and so are those behind it that name the same target, in their order.
 
 -- This and the mark are the run lane's too: 73_run_apply.sql.
 
@@ -47,7 +47,7 @@ end
 $$;
 
 -- What the intent does, once nothing stands before it. Never fails but for what may pass (leat/pg.h): code internal for what Postgres
--- refuses for good. put_aside: it met a lock.
+-- refuses for good. put_aside: it met a lock. All waits of a transaction together are a second at most: each is half as long as the last.
 create or replace function leat.decide_control(p_intent leat.control_intent, p_traceparent text, out decision leat.decision, out put_aside boolean)
 language plpgsql set search_path = pg_catalog
 as $$
@@ -62,6 +62,7 @@ begin
 exception
 	when lock_not_available or deadlock_detected or serialization_failure then
 		put_aside := true;
+		perform set_config('lock_timeout', greatest(s.setting::integer / 2, 1)::text, true) from pg_settings s where s.name = 'lock_timeout';
 	when others then
 		if left(sqlstate, 2) in ('08', '53', '57', '58') then
 			raise;
@@ -99,6 +100,14 @@ declare
 	v_first record;
 	v_decided record;
 begin
+	if p_code is null and exists (
+		select from leat.parked p
+		where p.stream = p_stream and p.entity_id = p_intent.target and p.tenant_id = p_intent.tenant and p.noun = p_intent.noun
+			and p.position < p_intent.position and p.retry_at is not null)
+	then
+		v_said.status := null;
+		return v_said;
+	end if;
 	if p_code is null and p_leat_id is not null then
 		insert into leat.message_ids (tenant_id, leat_id, stream, position) values (p_intent.tenant, p_leat_id, p_stream, p_intent.position)
 		on conflict (tenant_id, leat_id) do nothing;
@@ -188,6 +197,11 @@ begin
 			update leat.parked p set retry_at = now() + leat.put_aside_for(p.parked_at) where p.stream = p_stream and p.position = v_parked.position;
 		else
 			delete from leat.parked p where p.stream = p_stream and p.position = v_parked.position;
+			if v_parked.retry_at is not null then -- those behind it have their turn
+				update leat.parked p set retry_at = now()
+				where p.stream = p_stream and p.entity_id = v_parked.entity_id and p.tenant_id = v_parked.tenant_id and p.noun = v_parked.noun
+					and p.retry_at > now();
+			end if;
 			if v_parked.reply_to is not null then
 				insert into leat.outbox (subject, body, short_body)
 				values (v_parked.reply_to, convert_to(v_settled.reply, 'UTF8'), convert_to(v_settled.short_reply, 'UTF8'));

@@ -5,6 +5,8 @@
 #include "client.h"
 #include "intents.h"
 
+#include "leat/clock.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +199,62 @@ Test(control_order, what_meets_a_lock_is_put_aside_and_holds_up_nobody)
 	cr_expect_eq(gate_decide_all(&gate, 0, 3), 0);
 	expect_role("editor");
 	expect_decided("1 3 2");
+}
+
+Test(control_order, what_names_the_target_of_one_put_aside_is_decided_behind_it)
+{
+	struct client holder;
+	client_open(&holder, &rig, "service_role");
+	client_expect(&holder, "", "begin; lock table leat.members in exclusive mode");
+	cr_expect_eq(put(&gate, set_role(1, "viewer")), LEAT_OUTCOME_PARKED);
+	client_expect(&holder, "", "rollback");
+	client_close(&holder);
+
+	struct message gone = {.seq = 2, .noun = "member", .verb = "remove", .entity = ANN, .body = "{\"user_id\":\"" ANN "\"}"};
+	struct message bob = {
+		.seq = 3, .noun = "member", .verb = "set", .entity = BOB, .body = "{\"user_id\":\"" BOB "\",\"role\":\"owner\"}"};
+	struct message batch[] = {gone, bob, set_role(4, "editor")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_PARKED);
+	expect_floor(4);
+	rig_sql(&rig, "update leat.parked set retry_at = now() where position = 4"); /* which does not overtake */
+	cr_expect_eq(gate_decide_all(&gate, 0, 4), 3);
+	rig_sql(&rig, "update leat.parked set retry_at = now() where position = 1"); /* with which those behind it have their turn */
+	cr_expect_eq(gate_decide_all(&gate, 0, 4), 0);
+	rig_sql_expect(&rig, "0", "select count(*) from leat.activity where outcome <> 'applied'");
+	expect_role("editor");
+}
+
+/* 40 waits of half a second each would be 20 s, in which nobody's intents are decided. */
+Test(control_order, however_many_meet_locks_the_others_wait_a_second)
+{
+	struct client holder;
+	static char ids[40][40];
+	static char bodies[40][128];
+	struct message batch[41];
+	struct answer answers[41];
+	rig_sql(&rig, "insert into leat.members (tenant_id, user_id, role) select '" RIG_TENANT_A
+				  "', ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'viewer' from generate_series(0, 39) n");
+	client_open(&holder, &rig, "service_role");
+	client_expect(&holder, "40", "begin; select count(*) from (select from leat.members for update) m");
+	for (size_t i = 0; i < 40; i++) {
+		snprintf(ids[i], sizeof ids[i], "00000000-0000-4000-8000-%012zu", i);
+		snprintf(bodies[i], sizeof bodies[i], "{\"user_id\":\"%s\",\"role\":\"editor\"}", ids[i]);
+		batch[i] = (struct message){.seq = (int64_t)i + 1, .noun = "member", .verb = "set", .entity = ids[i], .body = bodies[i]};
+	}
+	batch[40] = (struct message){.seq = 41,
+		.tenant = RIG_TENANT_B,
+		.noun = "member",
+		.verb = "set",
+		.entity = BOB,
+		.body = "{\"user_id\":\"" BOB "\",\"role\":\"owner\"}"};
+	int64_t began = leat_clock_ms();
+	PUT_ALL(&gate, batch, answers);
+	cr_expect_lt(leat_clock_ms() - began, 8000);
+	cr_expect_eq(answers[40].outcome, LEAT_OUTCOME_APPLIED);
+	answers_free(answers, 41);
+	rig_sql_expect(&rig, "40", "select count(*) from leat.parked where retry_at is not null");
+	client_expect(&holder, "", "rollback");
+	client_close(&holder);
 }
 
 /* A trigger of the operator's own, say. */

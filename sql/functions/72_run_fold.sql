@@ -445,7 +445,7 @@ begin
 			elsif v_body ? 'output' and v_status <> 'completed' or v_body ? 'error' and v_status <> 'failed' then
 				v_code := 'invalid_message';
 				v_message := 'run.node takes output with status completed, error with status failed';
-			elsif v_was || '>' || v_status <> all (v_allowed) or v_status = 'pending' then
+			elsif (v_was || '>' || v_status = any (v_allowed)) is not true or v_status = 'pending' then
 				v_detail := jsonb_build_object('ignored', format('node "%s" is %s already', v_name, v_was));
 			elsif v_attempt < v_was_attempt then
 				v_detail := jsonb_build_object('ignored', format('attempt %s of node "%s" is over, attempt %s has begun', v_attempt, v_name, v_was_attempt));

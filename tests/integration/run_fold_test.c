@@ -170,7 +170,7 @@ Test(run_fold, items_are_collected_in_their_order_whatever_order_they_end_in)
 	expect_member("c", "output", "[0, 1, 2]");
 	expect("running",
 		"a[0] completed, a[1] completed, a[2] completed, b[0] completed, b[1] completed, b[2] completed, c completed, e pending, s "
-	    "completed");
+		"completed");
 }
 
 Test(run_fold, several_nodes_before_a_collect_make_an_object_an_item)

@@ -54,16 +54,20 @@ language plpgsql set search_path = pg_catalog set timezone = 'UTC'
 as $$
 declare
 	v_body constant jsonb := p_intent.body;
+	v_run constant uuid := v_body ->> 'run_id';
 	v_asked leat.interactions;
 begin
-	insert into leat.interactions as i (tenant_id, id, connection_id, expected_user_id, payload, run_id, node_id, position, created_at,
-		asked_at, expires_at)
+	insert into leat.interactions as i (tenant_id, id, connection_id, expected_user_id, payload, run_id, node_id, generation, position,
+		created_at, asked_at, expires_at)
 	values (p_intent.tenant, (v_body ->> 'interaction_id')::uuid, v_body ->> 'connection_id', (v_body ->> 'expected_user_id')::uuid,
-		v_body -> 'payload', (v_body ->> 'run_id')::uuid, v_body ->> 'node_id', p_intent.position, p_intent.at, p_intent.at,
+		v_body -> 'payload', v_run, v_body ->> 'node_id', (
+			select (r.node_states -> (v_body ->> 'node_id') ->> 'generation')::integer
+			from leat.runs r where r.id = v_run and r.tenant_id = p_intent.tenant),
+		p_intent.position, p_intent.at, p_intent.at,
 		p_intent.at + coalesce((v_body ->> 'ttl_s')::integer * interval '1 second', leat.interaction_ttl()))
 	on conflict (tenant_id, id) do update
-	set payload = excluded.payload, run_id = excluded.run_id, node_id = excluded.node_id, position = excluded.position,
-		asked_at = excluded.asked_at, expires_at = excluded.expires_at, status = 'open', value = null, claimed_at = null, swept_at = null
+	set payload = excluded.payload, run_id = excluded.run_id, node_id = excluded.node_id, generation = excluded.generation,
+		position = excluded.position, asked_at = excluded.asked_at, expires_at = excluded.expires_at, status = 'open', value = null, claimed_at = null, swept_at = null
 	where i.connection_id = excluded.connection_id and i.expected_user_id = excluded.expected_user_id
 	returning * into v_asked;
 	if not found then

@@ -1,0 +1,49 @@
+-- A question that a run waits for, once it is answered, expired or withdrawn, by whoever and however: a run.node of Leat's own goes into the
+-- outbox in the same transaction. Completed with the value as output, or failed with what became of the question.
+--
+-- Told are question nodes that are not over, of the question's own tenant, and only what was asked since the node was retried last. That it is
+-- asked again while the node waits is nothing to the run. An answer that no run.node could bring (max_body_bytes) fails the node.
+--
+-- Statement-level, one function for each way to change rows, as for the events of questions (82_interaction_events.sql).
+do $do$
+declare
+	v_body constant text := $body$
+begin
+	insert into leat.outbox (subject, headers, body)
+	select 'leat.intent.' || r.tenant_id || '.engine.run.node',
+		leat.header('Leat-Id', q.id || '/' || (extract(epoch from q.asked_at) * 1000000)::bigint || '/' || q.became)
+			|| coalesce(leat.header('traceparent', r.traceparent), ''),
+		convert_to('{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || case
+			when q.became <> 'answered' then ',"status":"failed","error":"' || q.became || '"}'
+			when octet_length(q.value::text) > 523264 then ',"status":"failed","error":"the answer has ' || octet_length(q.value::text)
+				|| ' bytes as Postgres writes it; at most 523264 can be an output"}'
+			else ',"status":"completed","output":' || coalesce(q.value::text, 'null') || '}' end, 'UTF8')
+	from (
+		select o.tenant_id, o.id, o.run_id, o.node_id, o.generation, o.asked_at, %s as value, %s as became
+		from %s where o.status = 'open' and o.run_id is not null) q
+	join leat.runs r on r.id = q.run_id and r.tenant_id = q.tenant_id and r.finished_at is null
+	join leat.workflow_nodes n on n.workflow_id = r.workflow_id and n.version = r.version and n.type = 'question'
+		and n.node_id = split_part(q.node_id, '[', 1)
+	cross join lateral (select coalesce(r.node_states -> q.node_id, '{}') as it offset 0) state
+	where q.became <> 'open' and coalesce(state.it ->> 'status', 'pending') in ('pending', 'running', 'waiting')
+		and (q.generation is null or q.generation = coalesce((state.it ->> 'generation')::integer, 0));
+	return null;
+end
+$body$;
+	v_way record;
+begin
+	for v_way in
+		select * from (values
+			('update', 'n.value', 'n.status', 'old_rows o join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id', 'after',
+				'referencing old table as old_rows new table as new_rows'),
+			('delete', 'null::jsonb', '''withdrawn''', 'old_rows o', 'after', 'referencing old table as old_rows'),
+			('truncate', 'null::jsonb', '''withdrawn''', 'leat.interactions o', 'before', '')) way (operation, value, became, source, at, tables)
+	loop
+		execute format('create or replace function leat.tell_run_%s() returns trigger language plpgsql security definer
+			set search_path = pg_catalog set enable_hashjoin = on as %L',
+			v_way.operation, format(v_body, v_way.value, v_way.became, v_way.source));
+		execute format('create or replace trigger tell_run_%1$s %2$s %1$s on leat.interactions %3$s
+			for each statement execute function leat.tell_run_%1$s()', v_way.operation, v_way.at, v_way.tables);
+	end loop;
+end
+$do$;

@@ -69,6 +69,7 @@
 	N(max_runs, 3, 1, 256, "runs", "runs that this process advances at once; one that is done makes room for the next")                    \
 	N(max_calls, 12, 1, 256, "calls", "calls of runs under way at once, of each process")                                                  \
 	N(lease_ms, 120000, 1000, 3600000, "ms", "a claimed node without a sign of life for this long goes to another process")                \
+	N(reap_every_ms, 30000, 100, 3600000, "ms", "how often one of the consumers looks for nodes past their lease, and runs left alone")     \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
 	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
 	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \

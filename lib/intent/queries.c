@@ -2,6 +2,8 @@
 #include "parts.h"
 
 #define CURSOR_BYTES 128
+#define NAME_BYTES 256
+#define NODE_BYTES 80 /* of a node's id, with the item's number: `node[999]` */
 
 /* `next` of the answer before, and how many rows at most. */
 #define AFTER                                                                                                                              \
@@ -31,6 +33,15 @@ static const struct leat_intent_type table[] = {
 		"the entity as it is now"},
 	{"interaction", "list", LEAT_TARGET_NONE, {AFTER, LIMIT, {"all", LEAT_FIELD_BOOL, .required = false}},
 		"open questions, oldest first, a user's own; `all`: answered and expired ones too"},
+	{"run", "get", LEAT_TARGET_ID, {{"run_id", LEAT_FIELD_UUID, .required = true}, AFTER}, "the run as it is now, with each node's state"},
+	{"run", "list", LEAT_TARGET_NONE,
+		{{"workflow_id", LEAT_FIELD_UUID, .required = false}, {"agent_id", LEAT_FIELD_TEXT, .highest = NAME_BYTES},
+			{"status", LEAT_FIELD_CHOICE, .choices = "pending|running|waiting|completed|failed|cancelled"}, AFTER, LIMIT},
+		"the tenant's runs, newest first, without their nodes"},
+	{"run", "heartbeat", LEAT_TARGET_ID,
+		{{"run_id", LEAT_FIELD_UUID, .required = true}, {"node_id", LEAT_FIELD_TEXT, .required = true, .highest = NODE_BYTES},
+			{"attempt", LEAT_FIELD_NUMBER, .required = true, .lowest = 1, .highest = INT32_MAX}},
+		"a service still works on a `worker` node: its lease begins anew, until `leased_until`; `conflict`: it has lost it"},
 };
 
 const struct leat_intent_kind leat_queries = {"query", "answers", table, sizeof table / sizeof *table};

@@ -1,7 +1,8 @@
 /*
  * The keep lane: tells the database that this process is there and how its lanes are, which `leat status` shows, every few seconds and
  * whenever a lane entered another state; and learns whether intents are parked that nobody looks after, because the process that parked
- * them is gone. In between, one process of all forgets what is old (keep_retention.c), and finds questions past their time (keep_sweep.c).
+ * them is gone. In between, one process of all forgets what is old (keep_retention.c), finds questions past their time (keep_sweep.c), and nodes
+ * that nobody works on any more (keep_reap.c).
  */
 #include "keep.h"
 
@@ -29,6 +30,9 @@ static const struct leat_pg_statement statements[] = {
 		"select after, pruned, more from leat.prune_ledger($1, timestamptz 'epoch' + $2 * interval '1 microsecond', $3,"
 		" timestamptz 'epoch' + $4 * interval '1 microsecond', $5, $6::integer, $7)"},
 	{"sweep_interactions", "select leat.sweep_interactions($1::integer)"},
+	{"reap_claims", "select reaped::bigint, lost::bigint from leat.reap_claims($1::integer, $2::integer)"},
+	{"find_stalled_runs",
+		"select next, resumed::bigint, adopted::bigint from leat.find_stalled_runs($1::uuid, $2, $3, $4::integer, $5::integer)"},
 };
 
 struct keeper {
@@ -40,6 +44,7 @@ struct keeper {
 	struct keep_lock lock;
 	struct keep_retention retention;
 	struct keep_sweep sweep;
+	struct keep_reap reap;
 };
 
 static bool beat_is_due(const struct keeper *k)
@@ -84,6 +89,8 @@ static void wait_for_news(const struct keeper *k)
 	int64_t until_ms = k->beat_ms < k->retention.due_ms ? k->beat_ms : k->retention.due_ms;
 	if (k->sweep.due_ms < until_ms)
 		until_ms = k->sweep.due_ms;
+	if (k->reap.due_ms < until_ms)
+		until_ms = k->reap.due_ms;
 	if (deaf && k->news_ms < until_ms)
 		until_ms = k->news_ms;
 	if (until_ms > now_ms && poll(events, deaf ? 1 : 2, (int)(until_ms - now_ms)) < 0 && errno != EINTR)
@@ -110,6 +117,7 @@ static bool open_pg(struct keeper *k)
 	k->lock = (struct keep_lock){.link = &k->link};
 	keep_retention_start(&k->retention, &k->lock);
 	keep_sweep_start(&k->sweep, &k->lock);
+	keep_reap_start(&k->reap, &k->lock);
 	leat_lane_enter(k->link.lane, "working", NULL);
 	return true;
 }
@@ -121,7 +129,9 @@ static bool keep(struct keeper *k, struct leat_error *err)
 		return false;
 	if (leat_clock_ms() >= k->retention.due_ms && !keep_retention_step(&k->retention, err))
 		return false;
-	return leat_clock_ms() < k->sweep.due_ms || keep_sweep_step(&k->sweep, err);
+	if (leat_clock_ms() >= k->sweep.due_ms && !keep_sweep_step(&k->sweep, err))
+		return false;
+	return leat_clock_ms() < k->reap.due_ms || keep_reap_step(&k->reap, err);
 }
 
 void lane_keep_run(struct leat_lane *lane)

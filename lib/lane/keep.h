@@ -1,6 +1,6 @@
 /*
  * Inside the keep lane only: keep.c is the loop and the heartbeat, keep_lock.c says which process does what one alone does:
- * keep_retention.c forgets what is old, keep_sweep.c finds questions past their time.
+ * keep_retention.c forgets what is old, keep_sweep.c finds questions past their time, keep_reap.c claims past their lease.
  */
 #ifndef LEAT_LIB_LANE_KEEP_H
 #define LEAT_LIB_LANE_KEEP_H
@@ -55,5 +55,21 @@ struct keep_sweep {
 /* As those of keep_retention. */
 void keep_sweep_start(struct keep_sweep *sweep, struct keep_lock *lock);
 bool keep_sweep_step(struct keep_sweep *sweep, struct leat_error *err) __attribute__((warn_unused_result));
+
+/* A pass, every reap_every_ms, in steps: claims, then runs under way, by id. */
+struct keep_reap {
+	struct keep_lock *lock;
+	int64_t due_ms;  /* when the next step is, by leat_clock_ms */
+	int64_t pass_ms; /* when this pass began */
+	bool under_way;  /* the next step is of the same pass */
+	bool walking;    /* claims are done; runs behind `after` are not */
+	char after[LEAT_UUID_TEXT_BYTES];
+	int64_t room;                /* resumes that this pass may still ask for */
+	char told[KEEP_TOLD_BYTES]; /* what was logged last */
+};
+
+/* As those of keep_retention. */
+void keep_reap_start(struct keep_reap *reap, struct keep_lock *lock);
+bool keep_reap_step(struct keep_reap *reap, struct leat_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -11,7 +11,7 @@
 #include <assert.h>
 
 static const struct leat_pg_statement statements[] = {
-	{"answer", "select answer from leat.answer_queries($1, $2, $3, $4, $5, $6, $7, $8)"},
+	{"answer", "select answer from leat.answer_queries($1, $2, $3, $4, $5, $6, $7, $8, $9)"},
 	{"limit", "select set_config('statement_timeout', $1, false)"},
 };
 
@@ -102,6 +102,7 @@ static enum leat_kind ask(struct query_lane *q, size_t from, size_t to, struct l
 	for (size_t i = 0; i < QUERY_COLUMNS; i++)
 		leat_pg_bind_array(&params, &q->arrays[i]);
 	leat_pg_bind_int8(&params, (int64_t)leat_bus_max_payload(q->link.bus));
+	leat_pg_bind_int8(&params, q->params->lease_ms);
 	enum leat_kind kind = leat_pg_send(q->link.pg, "answer", &params, err);
 	if (kind == LEAT_OK)
 		kind = finish(q, &result, err);

@@ -22,6 +22,7 @@ begin atomic
 		('run.resume', 'editor', true),
 		('run.node', null, true), -- services for worker nodes only: leat.fold_run
 		('run.read', 'viewer', true),
+		('run.heartbeat', null, true),
 		('entity.get', 'anyone', true);
 end;
 

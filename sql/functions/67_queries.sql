@@ -1,12 +1,16 @@
--- Queries: what the query lane asks for those who ask it (design.md section 3). Nothing here writes.
+-- Queries: what the query lane asks for those who ask it (design.md section 3). Nothing here writes, but for run.heartbeat.
 --
 -- Who may is asked first, as service_role. Then rows are read: for a user as authenticated, with that tenant and user set, so that policies
 -- show what a user sees and nothing else; for services and Leat itself as service_role, with the tenant in every predicate. What was read is
 -- made an answer as service_role again.
 
--- The answer, as JSON text. Indexes: the primary keys; workflows_of_tenant; interactions_of_user, interactions_in_order.
+drop function if exists leat.answer_query(uuid, text, text, text, text, uuid, jsonb, bigint),
+	leat.answer_queries(uuid[], text[], text[], text[], text[], uuid[], bytea[], bigint);
+
+-- The answer, as JSON text; those about runs are in 67_run_queries.sql. p_lease_ms: what a heartbeat gets. Indexes: the primary keys;
+-- workflows_of_tenant; interactions_of_user, interactions_in_order.
 create or replace function leat.answer_query(p_tenant uuid, p_role text, p_actor text, p_noun text, p_verb text, p_target uuid, p_body jsonb,
-	p_bytes bigint) returns text
+	p_bytes bigint, p_lease_ms bigint) returns text
 language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -30,7 +34,9 @@ declare
 	v_workflows leat.workflows[];
 	v_interactions leat.interactions[];
 begin
-	if v_after !~ ('^' || v_cursor || '$') then
+	if p_noun = 'run' then
+		return leat.answer_run_query(p_tenant, p_role, p_actor, p_verb, p_target, p_body, p_bytes, p_lease_ms);
+	elsif v_after !~ ('^' || v_cursor || '$') then
 		return leat.refused('invalid_message', 'after: expected the text of next in an answer to the same query');
 	end if;
 
@@ -123,7 +129,7 @@ $$;
 -- subtransaction takes back whose role it was, and the others go on. Why it failed is in the server's log, since it may hold what is not
 -- the asker's to see.
 create or replace function leat.answer_queries(p_tenants uuid[], p_roles text[], p_actors text[], p_nouns text[], p_verbs text[],
-	p_targets uuid[], p_bodies bytea[], p_bytes bigint) returns table (answer text)
+	p_targets uuid[], p_bodies bytea[], p_bytes bigint, p_lease_ms bigint) returns table (answer text)
 language plpgsql set search_path = pg_catalog
 as $$
 declare
@@ -136,7 +142,8 @@ begin
 	loop
 		begin
 			v_body := convert_from(v_query.body, 'UTF8');
-			answer := leat.answer_query(v_query.tenant, v_query.role, v_query.actor, v_query.noun, v_query.verb, v_query.target, v_body, p_bytes);
+			answer := leat.answer_query(v_query.tenant, v_query.role, v_query.actor, v_query.noun, v_query.verb, v_query.target, v_body, p_bytes,
+				p_lease_ms);
 			if octet_length(answer) > p_bytes then
 				answer := leat.refused('too_large', format('the answer has %s bytes, nats-server takes %s; raise its max_payload',
 					octet_length(answer), p_bytes));

@@ -65,6 +65,7 @@ static const struct row matrix[] = {
 	{"run.cancel", "yyynnnyy", NULL},
 	{"run.node", "nnnnnnyy", NULL},
 	{"run.read", "yyyynnyy", NULL},
+	{"run.heartbeat", "nnnnnnyy", NULL},
 };
 
 #define ROWS (sizeof matrix / sizeof *matrix)

@@ -1,0 +1,169 @@
+/* Questions that runs wait for: what becomes of them is told to the run, whoever answers, and to no other. */
+#include "interaction_fixture.h"
+#include "run_fixture.h"
+
+static void open_run(void)
+{
+	setup();
+	run_prepare(&rig);
+	run_save(&rig, "{'id':'q','type':'question'},{'id':'h','type':'http'}", "['q','h']");
+	run_start(&rig, RUN_1, "");
+	rig_sql(&rig, "truncate leat.outbox");
+}
+
+TestSuite(run_answer, .init = open_run, .fini = teardown);
+
+#define ASK_NODE(id, run, node)                                                                                                            \
+	"{" SCOPE(id, "c1") ",'expected_user_id':'" ANN "','payload':1,'ttl_s':60,'run_id':'" run "','node_id':'" node "'}"
+
+static void ask(const char *body)
+{
+	apply((struct asking){.verb = "ask", .body = body, .role = "engine"});
+}
+
+static void relay(const char *expected)
+{
+	rig_sql_expect(&rig, expected, "select relay_facts()");
+}
+
+/* Asked, with the node waiting, as the advance lane leaves it. */
+static void ask_and_wait(void)
+{
+	ask(ASK_NODE(QUESTION, RUN_1, "q"));
+	run_fact(&rig, RUN_1, "node", ",'node_id':'q','status':'running','attempt':1");
+	run_expect_states(&rig, RUN_1, "waiting: h pending, q waiting");
+	run_expect_told(&rig, "");
+}
+
+Test(run_answer, an_answer_completes_the_node_with_its_value)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN), .at_s = 5});
+	run_expect_told(&rig, "q completed \"yes\"");
+	relay("applied");
+	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
+	rig_sql_expect(&rig, "\"yes\"", "select node_states -> 'q' -> 'output' from leat.runs");
+	rig_sql_expect(&rig, "1", "select count(*) from leat.outbox where subject like '%%.engine.run.resume'");
+}
+
+Test(run_answer, an_answer_that_comes_before_the_node_waits_completes_it_too)
+{
+	ask(ASK_NODE(QUESTION, RUN_1, "q"));
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	relay("applied");
+	run_fact(&rig, RUN_1, "node", ",'node_id':'q','status':'running','attempt':1");
+	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
+}
+
+Test(run_answer, a_question_past_its_time_fails_the_node_as_expired)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "expire", .body = EXPIRE(QUESTION), .role = "engine", .at_s = 61});
+	run_expect_told(&rig, "q failed expired");
+	relay("applied");
+	run_expect_states(&rig, RUN_1, "failed: h skipped, q failed");
+	rig_sql_expect(&rig, "expired", "select node_states #>> '{q,error}' from leat.runs");
+}
+
+Test(run_answer, a_question_that_is_withdrawn_fails_the_node_as_withdrawn)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION, ANN)});
+	run_expect_told(&rig, "q failed withdrawn");
+	relay("applied");
+	run_expect_states(&rig, RUN_1, "failed: h skipped, q failed");
+}
+
+Test(run_answer, direct_sql_is_told_as_well)
+{
+	ask_and_wait();
+	rig_sql(&rig, "update leat.interactions set expires_at = now() + interval '1 h'");
+	client_expect(&lane, "1", "select leat.claim_interaction('" QUESTION "', '" RIG_TENANT_A "', 'c1', '" ANN "')");
+	run_expect_told(&rig, "q completed null");
+	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null");
+	rig_sql(&rig, "update leat.interactions set swept_at = now()");
+	run_expect_told(&rig, "");
+	rig_sql(&rig, "truncate leat.interactions");
+	run_expect_told(&rig, "q failed withdrawn");
+}
+
+Test(run_answer, a_user_who_claims_the_question_need_not_see_the_outbox)
+{
+	struct client user;
+	ask_and_wait();
+	rig_sql(&rig, "update leat.interactions set expires_at = now() + interval '1 h'");
+	client_open(&user, &rig, "authenticated");
+	client_set(&user, "{\"sub\":\"" ANN "\",\"tenant_id\":\"" RIG_TENANT_A "\"}", "");
+	client_expect(&user, "1", "select leat.claim_interaction('" QUESTION "', '" RIG_TENANT_A "', 'c1', '" ANN "')");
+	client_close(&user);
+	run_expect_told(&rig, "q completed null");
+}
+
+Test(run_answer, asking_again_is_nothing_to_the_run)
+{
+	ask_and_wait();
+	ask(ASK_NODE(QUESTION, RUN_1, "q"));
+	run_expect_told(&rig, "");
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	relay("applied");
+	ask(ASK_NODE(QUESTION, RUN_1, "q"));
+	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION, ANN)});
+	run_expect_told(&rig, "");
+	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
+}
+
+Test(run_answer, what_was_asked_before_a_retry_is_not_told)
+{
+	ask_and_wait();
+	run_fact(&rig, RUN_1, "cancel", "");
+	run_fact(&rig, RUN_1, "retry", "");
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	run_expect_told(&rig, "");
+	ask(ASK_NODE(QUESTION_2, RUN_1, "q"));
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION_2, ANN)});
+	run_expect_told(&rig, "q completed \"yes\"");
+}
+
+Test(run_answer, only_a_waiting_question_node_of_the_same_tenant_is_told)
+{
+	static const char *const others[] = {
+		ASK_NODE(QUESTION, RUN_1, "h"), ASK_NODE(QUESTION, RUN_1, "no"), ASK_NODE(QUESTION, RUN_2, "q"), ASK(QUESTION, ANN)};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		ask(others[i]);
+		apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION, ANN)});
+		run_expect_told(&rig, "");
+	}
+	apply((struct asking){.verb = "ask", .body = ASK_NODE(QUESTION, RUN_1, "q"), .tenant = RIG_TENANT_B});
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN), .tenant = RIG_TENANT_B});
+	run_expect_told(&rig, "");
+	ask_and_wait();
+	run_fact(&rig, RUN_1, "cancel", "");
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	run_expect_told(&rig, "");
+}
+
+Test(run_answer, an_answer_that_is_too_long_for_a_fact_fails_the_node)
+{
+	ask_and_wait();
+	rig_sql(&rig, "update leat.interactions set status = 'answered', claimed_at = now(), value = to_jsonb(repeat('x', 523262))");
+	rig_sql_expect(&rig, "t",
+		"select length(body) between 523264 and 524288 and convert_from(body, 'UTF8')::jsonb ->> 'status' = 'completed'"
+		" from leat.outbox where subject like '%%.engine.run.node'");
+	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null, value = null");
+	rig_sql(&rig, "update leat.interactions set status = 'answered', claimed_at = now(), value = to_jsonb(repeat('x', 523263))");
+	run_expect_told(&rig, "q failed the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output");
+}
+
+Test(run_answer, questions_below_a_split_are_told_apart)
+{
+	run_save(
+		&rig, "{'id':'s','type':'split','items':[1,2]},{'id':'q','type':'question'},{'id':'c','type':'collect'}", "['s','q'],['q','c']");
+	run_start(&rig, RUN_2, "");
+	ask(ASK_NODE(QUESTION, RUN_2, "q[1]"));
+	ask(ASK_NODE(QUESTION_2, RUN_2, "q[0]"));
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION_2, ANN)});
+	run_expect_told(&rig, "q[1] completed \"yes\", q[0] failed withdrawn");
+	relay("applied, applied");
+	run_expect_states(&rig, RUN_2, "failed: c failed, q[0] failed, q[1] completed, s completed");
+}

@@ -87,6 +87,8 @@ void load_send_stamped(struct stage *stage, struct draw *draw, size_t number);
 
 /* What others do: a plain table, a two-line function, row triggers. In the stage's database. */
 void yardstick_install(struct stage *stage);
+/* Runs of a script per second, by pgbench with so many clients. */
+double yardstick_pgbench(struct stage *stage, const char *text, const char *clients);
 /* Calls of that function per second by pgbench, the best of 8 and 32 clients; prints both. */
 void yardstick_measure(struct bench *bench);
 /* A consumer of the stage's stream as one writes it by hand; its durable is YARDSTICK_DURABLE. */
@@ -101,6 +103,8 @@ void bench_latency(struct bench *bench);
 void bench_memory(struct bench *bench);
 void bench_idle(struct bench *bench);
 void bench_relay(struct bench *bench);
+void bench_makespan(struct bench *bench);
+void bench_engine(struct bench *bench);
 
 /* ---- main.c ---- */
 

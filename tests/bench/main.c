@@ -21,6 +21,8 @@ static const struct {
 	{"memory", bench_memory},
 	{"idle", bench_idle},
 	{"relay", bench_relay},
+	{"makespan", bench_makespan},
+	{"engine", bench_engine},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 

@@ -61,18 +61,22 @@ static double read_tps(const char *path)
 	return strtod(tps + strlen("tps = "), NULL);
 }
 
-static double run_pgbench(struct stage *stage, const char *script_path, const char *clients)
+double yardstick_pgbench(struct stage *stage, const char *text, const char *clients)
 {
 	char program[PATH_MAX];
 	char output[PATH_MAX + 64];
+	char path[PATH_MAX + 64];
 	struct leat_error err;
 	struct leat_child child;
 	int status = -1;
+	snprintf(path, sizeof path, "%s/pgbench.sql", stage->bench->folder);
+	FILE *file = fopen(path, "we");
+	if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0)
+		bench_die("can't write %s", path);
 	snprintf(output, sizeof output, "%s/pgbench.out", stage->bench->folder);
 	bench_must(leat_program_find(program, "pgbench", "postgresql-15", &err), &err);
-	const char *argv[] = {
-		program, "-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", SECONDS, "-f", script_path, stage->database_url, NULL};
-	struct leat_child_spec spec = {.argv = argv, .output = output, .log = "/dev/null", .death_signal = SIGKILL};
+	const char *argv[] = {program, "-n", "-M", "prepared", "-c", clients, "-j", "2", "-T", SECONDS, "-f", path, stage->database_url, NULL};
+	struct leat_child_spec spec = {.argv = argv, .output = output, .death_signal = SIGKILL};
 	stage_rest(stage);
 	bench_must(leat_child_start(&child, &spec, &err), &err);
 	if (!leat_child_wait(&child, PGBENCH_LIMIT_MS, &status) || status != 0)
@@ -84,15 +88,10 @@ void yardstick_measure(struct bench *bench)
 {
 	static const char *const clients[] = {"8", "32"};
 	struct stage stage;
-	char path[PATH_MAX + 64];
 	stage_open(&stage, bench, false);
 	yardstick_install(&stage);
-	snprintf(path, sizeof path, "%s/merge.sql", bench->folder);
-	FILE *file = fopen(path, "we");
-	if (file == NULL || fputs(script, file) < 0 || fclose(file) != 0)
-		bench_die("can't write %s", path);
 	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
-		double per_s = run_pgbench(&stage, path, clients[i]);
+		double per_s = yardstick_pgbench(&stage, script, clients[i]);
 		bench_print(
 			"{\"figure\":\"yardstick\",\"what\":\"plain merge function by pgbench\",\"clients\":%s,\"per_s\":%.0f}", clients[i], per_s);
 		if (per_s > bench->yardstick_per_s)

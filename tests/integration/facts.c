@@ -73,6 +73,6 @@ char *facts_runs(struct rig *rig)
 {
 	return rig_sql_text(rig,
 		"select string_agg(concat_ws('|', id, workflow_id, version, status, input, node_states, generation, position, created_at, "
-	    "updated_at,"
+		"updated_at,"
 		" finished_at, ready_since is null), E'\\n' order by id) from leat.runs");
 }

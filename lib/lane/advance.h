@@ -1,7 +1,7 @@
 /*
- * Inside the advance lane only: what its files share. advance.c is the loop, advance_resume.c the messages of LEAT_WORK and the slots they
- * take, advance_claim.c the claims in Postgres, advance_call.c calls to the outside, advance_ask.c what merge and question nodes ask other
- * lanes, advance_report.c the facts that come of it.
+ * Inside the advance lane only: what its files share. advance.c is the loop, advance_resume.c the messages of LEAT_WORK, advance_slot.c the
+ * slots that they take, advance_claim.c the claims in Postgres, advance_call.c calls to the outside, advance_ask.c what merge and question
+ * nodes ask other lanes, advance_report.c the facts that come of it.
  */
 #ifndef LEAT_LIB_LANE_ADVANCE_H
 #define LEAT_LIB_LANE_ADVANCE_H
@@ -100,15 +100,20 @@ void advance_lose_postgres(struct advance_lane *a, const char *why);
 
 /* ---- advance_resume.c ---- */
 
+/* How soon a message that something stands in the way of comes again; one that Postgres refuses. */
+enum { ADVANCE_AGAIN_MS = 500, ADVANCE_FAILED_AGAIN_MS = 30000 };
+
 /* Asks for as many messages as slots are free, takes those that are there, and begins with each. */
 void advance_take_resumes(struct advance_lane *a);
+
+/* ---- advance_slot.c ---- */
+
 /* Slots whose tasks are over: claim what is left, or settle. */
 void advance_settle_slots(struct advance_lane *a);
 /* Tells NATS that what is in the slots is still worked on. */
 void advance_renew_messages(struct advance_lane *a);
-void advance_task_free(struct advance_task *task);
-/* Settles the message, frees all tasks. */
-void advance_slot_clear(struct advance_lane *a, struct advance_slot *slot);
+/* `result` is JSON. */
+void advance_reply(struct advance_lane *a, const char *to, uint64_t seq, const char *result);
 
 /* ---- advance_claim.c ---- */
 
@@ -132,6 +137,8 @@ void advance_start_calls(struct advance_lane *a);
 void advance_take_answers(struct advance_lane *a);
 /* Ends the task, whatever is under way for it. */
 void advance_drop(struct advance_lane *a, struct advance_task *task);
+/* The same, and says why: the claim is not ours any more. */
+void advance_lose(struct advance_lane *a, struct advance_task *task);
 
 /* ---- advance_ask.c ---- */
 

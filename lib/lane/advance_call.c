@@ -38,9 +38,16 @@ void advance_drop(struct advance_lane *a, struct advance_task *task)
 		leat_http_abort(a->http, task->http);
 		end_try(a, task);
 	}
-	leat_log(LEAT_LOG_INFO, "advance", "run %s, node %s, attempt %lld: no longer ours; what came of it is dropped", task->slot->run,
-		task->node, (long long)task->attempt);
 	task->step = ADVANCE_OVER;
+}
+
+void advance_lose(struct advance_lane *a, struct advance_task *task)
+{
+	leat_log(LEAT_LOG_INFO, "advance",
+		"run %s, node %s, attempt %lld: no longer ours (cancelled, or its lease was over); what came of it"
+		" is dropped",
+		task->slot->run, task->node, (long long)task->attempt);
+	advance_drop(a, task);
 }
 
 /* ---- starting ---- */
@@ -103,7 +110,7 @@ void advance_start_calls(struct advance_lane *a)
 		if (advance_still_ours(a, task))
 			call(a, task);
 		else
-			advance_drop(a, task);
+			advance_lose(a, task);
 	}
 }
 

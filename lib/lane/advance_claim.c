@@ -84,7 +84,7 @@ static void drop_older(struct advance_lane *a, const struct advance_slot *mine, 
 	{
 		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
 			if (task->step != ADVANCE_OVER && strcmp(slot->run, mine->run) == 0 && strcmp(task->node, node) == 0)
-				advance_drop(a, task);
+				advance_lose(a, task);
 		}
 	}
 }
@@ -121,12 +121,15 @@ enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, 
 	enum leat_kind kind = leat_pg_run(a->link.pg, "claim", &params, &rows, err);
 	if (kind != LEAT_OK)
 		return kind;
+	struct advance_task **end = &slot->tasks;
+	while (*end != NULL)
+		end = &(*end)->next;
 	for (size_t row = 0; row < leat_pg_rows(rows); row++) {
 		drop_older(a, slot, leat_pg_text(rows, row, NODE));
 		struct advance_task *task = task_new(a, slot, rows, row);
 		task->lease_until_ms = sent_ms + a->params->lease_ms;
-		task->next = slot->tasks;
-		slot->tasks = task;
+		*end = task;
+		end = &task->next;
 		begin(a, task, leat_pg_text(rows, row, ERROR));
 	}
 	slot->claimed += (int64_t)leat_pg_rows(rows);
@@ -154,12 +157,23 @@ static void named_free(struct named *named)
 	leat_pg_array_free(&named->attempts);
 }
 
-static bool is_begun(const struct advance_task *task)
+static bool is_any(const struct advance_task *task)
 {
-	return task->step != ADVANCE_CALL && task->step != ADVANCE_OVER;
+	return task->step != ADVANCE_OVER;
 }
 
-static void name_tasks(struct advance_lane *a, struct named *out, bool only_unbegun)
+/* A worker's claim stays. */
+static bool is_unfinished(const struct advance_task *task)
+{
+	return task->step != ADVANCE_OVER && task->step != ADVANCE_HOLD;
+}
+
+static bool is_unbegun(const struct advance_task *task)
+{
+	return task->step == ADVANCE_CALL;
+}
+
+static void name_tasks(struct advance_lane *a, struct named *out, bool (*wanted)(const struct advance_task *task))
 {
 	*out = (struct named){0};
 	leat_pg_array_start(&out->runs, LEAT_PG_UUID);
@@ -169,7 +183,7 @@ static void name_tasks(struct advance_lane *a, struct named *out, bool only_unbe
 	{
 		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
 			struct leat_uuid run;
-			if (task->step == ADVANCE_OVER || (only_unbegun && is_begun(task)) || !leat_uuid_parse(&run, slot->run, strlen(slot->run)))
+			if (!wanted(task) || !leat_uuid_parse(&run, slot->run, strlen(slot->run)))
 				continue;
 			out->tasks = leat_realloc(out->tasks, (out->count + 1) * sizeof *out->tasks);
 			out->tasks[out->count++] = task;
@@ -209,17 +223,17 @@ void advance_hold(struct advance_lane *a)
 	if (sent_ms < a->hold_at_ms || a->link.pg == NULL)
 		return;
 	a->hold_at_ms = sent_ms + a->params->lease_ms / HOLD_PARTS;
-	name_tasks(a, &named, false);
+	name_tasks(a, &named, is_any);
 	if (named.count > 0) {
 		bool *held = leat_alloc_zero(named.count, sizeof *held);
 		enum leat_kind kind = renew(a, &named, held, &err);
 		for (size_t i = 0; kind == LEAT_OK && i < named.count; i++) {
 			struct advance_task *task = named.tasks[i];
 			task->lease_until_ms = sent_ms + a->params->lease_ms;
-			if (!held[i])
-				advance_drop(a, task);
-			else if (task->step == ADVANCE_HOLD)
+			if (task->step == ADVANCE_HOLD) /* gone, where the worker was quick */
 				task->step = ADVANCE_OVER;
+			else if (!held[i])
+				advance_lose(a, task);
 		}
 		free(held);
 		if (kind != LEAT_OK && !leat_pg_alive(a->link.pg))
@@ -235,7 +249,7 @@ void advance_release(struct advance_lane *a, bool only_unbegun)
 	struct named named;
 	struct leat_error err;
 	struct leat_pg_params params = {0};
-	name_tasks(a, &named, only_unbegun);
+	name_tasks(a, &named, only_unbegun ? is_unbegun : is_unfinished);
 	for (size_t i = 0; i < named.count; i++) {
 		advance_drop(a, named.tasks[i]);
 		named.tasks[i]->slot->given_back = true;

@@ -170,7 +170,7 @@ void advance_store(struct advance_lane *a)
 			if (task->step != ADVANCE_STORE || now < task->at_ms)
 				continue;
 			if (!advance_still_ours(a, task)) {
-				advance_drop(a, task);
+				advance_lose(a, task);
 				continue;
 			}
 			due[count] = task;

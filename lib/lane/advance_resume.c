@@ -1,8 +1,8 @@
 /*
  * The advance lane's orders: run.resume messages, one to a slot, and never more fetched than slots are free.
  *
- * The happy path: a resume is read, all that is ready of its run is claimed, and when all of that is over the message is acknowledged. Who
- * finds nothing ready acknowledges at once. One that names an agent becomes a resume for each of the agent's runs.
+ * The happy path: a resume is read, and takes a slot, for which all that is ready of its run is claimed. One that names an agent becomes a
+ * resume for each of the agent's runs.
  *
  * Possible failures: it can't be read, or its sender may not: a dead letter. Its run is not there: a dead letter too, unless it is so new
  * that the run.start may be on its way. Postgres is away, or somebody locks the run's row: it is given back, and comes again a little
@@ -13,12 +13,9 @@
 #include "leat/intent.h"
 #include "leat/log.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { AGAIN_MS = 500, FAILED_AGAIN_MS = 30000, PROGRESS_PARTS = 3, REFILL_PARTS = 4 };
 
 /* What a message says. Borrowed from it. */
 struct resume {
@@ -28,76 +25,6 @@ struct resume {
 	char run[LEAT_UUID_TEXT_BYTES]; /* "": none */
 	struct leat_buf agent;
 };
-
-/* ---- the end of one ---- */
-
-void advance_task_free(struct advance_task *task)
-{
-	assert(task->http == NULL && task->call == NULL);
-	free(task->node);
-	free(task->traceparent);
-	free(task->secret_headers);
-	free(task->header_names);
-	leat_buf_free(&task->params);
-	leat_buf_free(&task->subject);
-	leat_buf_free(&task->headers);
-	leat_buf_free(&task->body);
-	free(task);
-}
-
-static void reply(struct advance_lane *a, const char *to, uint64_t seq, const char *result)
-{
-	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
-	struct leat_error err;
-	leat_buf_printf(&body, "{\"status\":\"applied\",\"position\":%" PRIu64 ",\"result\":%s}", seq, result);
-	if (leat_bus_publish(a->link.bus, to, NULL, body.data, body.len, &err) != LEAT_OK)
-		leat_log(LEAT_LOG_WARN, "advance", "reply to %s not sent: %s", to, err.text);
-}
-
-/* How the run stands now: what this slot has told may not be applied yet. */
-static void add_status(struct advance_lane *a, const struct advance_slot *slot, struct leat_buf *out)
-{
-	LEAT_PG_RESULT_SCOPED *rows = NULL;
-	struct leat_pg_params params = {0};
-	struct leat_error err;
-	const char *status = NULL;
-	leat_pg_bind_text(&params, slot->run);
-	leat_pg_bind_text(&params, slot->tenant);
-	if (a->link.pg != NULL && leat_pg_run(a->link.pg, "status", &params, &rows, &err) == LEAT_OK && leat_pg_rows(rows) > 0)
-		status = leat_pg_text(rows, 0, 0);
-	if (status != NULL)
-		leat_buf_printf(out, "\"%s\"", status);
-	else
-		leat_buf_add_text(out, "null");
-}
-
-static void tell_outcome(struct advance_lane *a, const struct advance_slot *slot)
-{
-	LEAT_BUF_SCOPED result = LEAT_BUF_INIT;
-	leat_buf_printf(&result, "{\"run_id\":\"%s\",\"status\":", slot->run);
-	add_status(a, slot, &result);
-	leat_buf_printf(&result, ",\"claimed_node_count\":%" PRId64 ",\"fields_extracted\":%" PRId64 ",\"errors\":[%s]}", slot->claimed,
-		slot->extracted, leat_buf_text(&slot->errors));
-	reply(a, slot->reply_to, slot->msg.seq, result.data);
-}
-
-void advance_slot_clear(struct advance_lane *a, struct advance_slot *slot)
-{
-	if (a->link.bus != NULL && slot->given_back)
-		leat_msg_nak(a->link.bus, &slot->msg, 0);
-	else if (a->link.bus != NULL)
-		leat_msg_ack(a->link.bus, &slot->msg);
-	leat_msg_free(&slot->msg);
-	for (struct advance_task *next, *task = slot->tasks; task != NULL; task = next) {
-		next = task->next;
-		advance_task_free(task);
-	}
-	free(slot->reply_to);
-	leat_buf_free(&slot->errors);
-	*slot = (struct advance_slot){0};
-}
-
-/* ---- the beginning of one ---- */
 
 static void give_back(struct advance_lane *a, struct leat_msg *msg, int64_t delay_ms)
 {
@@ -119,7 +46,7 @@ static void put_off(struct advance_lane *a, struct leat_msg *msg, const struct l
 		leat_log(LEAT_LOG_ERROR, "advance", "message %" PRIu64 " of LEAT_WORK can't be worked on: %s", msg->seq, err->text);
 	if (!alive)
 		advance_lose_postgres(a, err->text);
-	give_back(a, msg, err->kind == LEAT_PERMANENT ? FAILED_AGAIN_MS : AGAIN_MS);
+	give_back(a, msg, err->kind == LEAT_PERMANENT ? ADVANCE_FAILED_AGAIN_MS : ADVANCE_AGAIN_MS);
 }
 
 /* To the dead letters, with the reason. Takes the message. */
@@ -208,7 +135,7 @@ static bool check(struct advance_lane *a, struct leat_msg *msg, const struct res
 	if (code == NULL)
 		return true;
 	if (leat_pg_bool(rows, 0, 2))
-		give_back(a, msg, AGAIN_MS);
+		give_back(a, msg, ADVANCE_AGAIN_MS);
 	else
 		refuse(a, msg, resume, code, leat_pg_text(rows, 0, 1));
 	return false;
@@ -231,7 +158,7 @@ static void resume_agent(struct advance_lane *a, struct leat_msg *msg, const str
 		leat_buf_add_text(&result, "{\"agent_id\":");
 		advance_add_text(&result, leat_buf_text(&resume->agent));
 		leat_buf_printf(&result, ",\"resumed\":%" PRId64 "}", leat_pg_int8(rows, 0, 0));
-		reply(a, resume->intent.reply_to, msg->seq, result.data);
+		advance_reply(a, resume->intent.reply_to, msg->seq, result.data);
 	}
 	done(a, msg);
 }
@@ -249,7 +176,7 @@ static void resume_run(struct advance_lane *a, struct leat_msg *msg, const struc
 	struct advance_slot *slot = find_free(a);
 	struct leat_error err;
 	if (slot == NULL) { /* more came than were asked for: of a request that the server had lost */
-		give_back(a, msg, AGAIN_MS);
+		give_back(a, msg, ADVANCE_AGAIN_MS);
 		return;
 	}
 	*slot = (struct advance_slot){.used = true, .msg = *msg, .tenant_id = resume->intent.subject.tenant};
@@ -268,7 +195,7 @@ static void begin(struct advance_lane *a, struct leat_msg *msg)
 	struct resume resume;
 	struct leat_error err;
 	if (a->link.pg == NULL || a->drain_until_ms != 0) {
-		give_back(a, msg, a->drain_until_ms != 0 ? 0 : AGAIN_MS);
+		give_back(a, msg, a->drain_until_ms != 0 ? 0 : ADVANCE_AGAIN_MS);
 		return;
 	}
 	if (read_resume(a, msg, &resume, &err) != LEAT_OK) {
@@ -307,70 +234,4 @@ void advance_take_resumes(struct advance_lane *a)
 			break;
 		}
 	}
-}
-
-/* ---- meanwhile ---- */
-
-static void free_over(struct advance_slot *slot)
-{
-	for (struct advance_task **at = &slot->tasks; *at != NULL;) {
-		struct advance_task *task = *at;
-		if (task->step == ADVANCE_OVER) {
-			*at = task->next;
-			advance_task_free(task);
-		} else {
-			at = &task->next;
-		}
-	}
-}
-
-/* A run with more nodes than it may have calls gets new ones when a part of those is over. Nobody else is called for them. */
-static void claim_more(struct advance_lane *a, struct advance_slot *slot)
-{
-	struct leat_error err;
-	size_t open = 0;
-	int64_t now = leat_clock_ms();
-	for (const struct advance_task *task = slot->tasks; task != NULL; task = task->next)
-		open++;
-	size_t room = (size_t)a->params->max_calls - open;
-	bool enough = open > 0 && room * REFILL_PARTS < (size_t)a->params->max_calls;
-	if (!slot->more || enough || now < slot->claim_at_ms || a->link.pg == NULL || advance_claim(a, slot, &err) == LEAT_OK)
-		return;
-	slot->claim_at_ms = now + (err.kind == LEAT_PERMANENT ? FAILED_AGAIN_MS : AGAIN_MS);
-	leat_log(LEAT_LOG_WARN, "advance", "run %s: no more of its nodes could be claimed: %s", slot->run, err.text);
-	if (!leat_pg_alive(a->link.pg))
-		advance_lose_postgres(a, err.text);
-}
-
-/* With more to do, it was not finished by us. */
-static void settle(struct advance_lane *a, struct advance_slot *slot)
-{
-	slot->given_back = slot->given_back || slot->more;
-	if (slot->reply_to != NULL && !slot->given_back && a->link.bus != NULL)
-		tell_outcome(a, slot);
-	advance_slot_clear(a, slot);
-}
-
-void advance_settle_slots(struct advance_lane *a)
-{
-	ADVANCE_EACH_SLOT(a, slot)
-	{
-		free_over(slot);
-		if (a->drain_until_ms == 0)
-			claim_more(a, slot);
-		if (slot->tasks == NULL && (!slot->more || a->drain_until_ms != 0))
-			settle(a, slot);
-	}
-}
-
-void advance_renew_messages(struct advance_lane *a)
-{
-	int64_t now = leat_clock_ms();
-	if (now < a->progress_at_ms || a->link.bus == NULL)
-		return;
-	a->progress_at_ms = now + a->params->ack_wait_ms / PROGRESS_PARTS;
-	ADVANCE_EACH_SLOT(a, slot)
-	leat_msg_progress(a->link.bus, &slot->msg);
-	if (a->pull != NULL)
-		leat_pull_progress(a->pull);
 }

@@ -165,10 +165,10 @@ Test(accounts, a_producer_pulls_nothing)
 	wire_close(&leat);
 }
 
-Test(accounts, the_consumer_speaks_for_leat_and_touches_no_streams_and_publishes_no_intents_but_to_expire)
+Test(accounts, the_consumer_speaks_for_leat_and_touches_no_streams_and_publishes_no_intents_but_leats_own)
 {
-	static const char *const refused[] = {MERGE(SHOP, "service"), MERGE(SHOP, "user"), MERGE(SHOP, "engine"),
-		"leat.intent." SHOP ".engine.interaction.answer", "leat.query." SHOP ".user.entity.get",
+	static const char *const refused[] = {MERGE(SHOP, "service"), MERGE(SHOP, "user"), "leat.intent." SHOP ".engine.entity.delete",
+		"leat.intent." SHOP ".engine.interaction.answer", "leat.intent." SHOP ".engine.run.start", "leat.query." SHOP ".user.entity.get",
 		"leat.redrive." SHOP ".service.entity.merge", "$JS.API.STREAM.CREATE.LEAT_OTHER", "$JS.API.STREAM.UPDATE.LEAT_ENTITY",
 		"$JS.API.STREAM.DELETE.LEAT_ENTITY", "$JS.API.STREAM.PURGE.LEAT_ENTITY", "$JS.API.STREAM.MSG.DELETE.LEAT_ENTITY",
 		"$JS.API.CONSUMER.CREATE.LEAT_ENTITY", "_INBOX.1"};
@@ -177,10 +177,15 @@ Test(accounts, the_consumer_speaks_for_leat_and_touches_no_streams_and_publishes
 		cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", refused[i], "{}"), WIRE_REFUSED, "%s", refused[i]);
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.event." SHOP ".entity.1", "{}"), WIRE_STORED);
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.dead." SHOP ".entity.merge", "{}"), WIRE_STORED);
-	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "leat.intent." SHOP ".engine.interaction.expire", "{}"), WIRE_STORED);
+	static const char *const own[] = {"interaction.expire", "interaction.ask", "run.node", "run.resume", "entity.merge"};
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+		char subject[128];
+		snprintf(subject, sizeof subject, "leat.intent." SHOP ".engine.%s", own[i]);
+		cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", subject, "{}"), WIRE_STORED, "%s", subject);
+	}
 	cr_expect_eq(wire_ask(&wire, "_INBOX_consumer", "$JS.API.STREAM.INFO.LEAT_ENTITY", ""), WIRE_ANSWER);
 	wire_close(&wire);
-	expect_messages("LEAT_ENTITY", 0);
+	expect_messages("LEAT_ENTITY", 1);
 }
 
 Test(accounts, a_wrong_password_and_no_password_are_refused)

@@ -13,16 +13,28 @@
 
 struct rig advancing;
 struct endpoint calls;
+static int version; /* the last one that was saved */
 
-void advancing_setup(void)
+static void set_up(void)
 {
 	char host[64];
-	rig_open(&advancing);
 	rig_migrate(&advancing);
 	calls = (struct endpoint){.script = "tests/clients/calls.mjs"};
 	endpoint_start(&calls, &advancing);
 	snprintf(host, sizeof host, "127.0.0.1:%d", calls.port);
 	setenv("LEAT_ALLOW_HOSTS", host, 1);
+}
+
+void advancing_setup(void)
+{
+	rig_open(&advancing);
+	set_up();
+}
+
+void advancing_setup_alone(void)
+{
+	rig_open_alone(&advancing);
+	set_up();
 }
 
 void advancing_teardown(void)
@@ -60,6 +72,7 @@ void advancing_save(const char *definition)
 	replace_all(&body, definition, "$URL", calls.base);
 	leat_buf_add_text(&body, "}");
 	control_publish(&advancing, RIG_TENANT_A, "service", "workflow.save", NULL, body.data);
+	version++;
 }
 
 void advancing_save_call(const char *path)
@@ -77,7 +90,7 @@ void advancing_run_id(char out[37], int number)
 void advancing_start_run(int number, const char *more)
 {
 	char body[1024];
-	snprintf(body, sizeof body, ",'workflow_id':'" ADVANCING_WORKFLOW "'%s", more);
+	snprintf(body, sizeof body, ",'workflow_id':'" ADVANCING_WORKFLOW "','version':%d%s", version, more);
 	advancing_publish("run.start", number, body);
 }
 

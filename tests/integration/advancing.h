@@ -1,6 +1,6 @@
 /*
- * What the tests of the advance lane share: a rig, consumers, an HTTP server that does what a call's path says (tests/clients/calls.mjs), and
- * runs of workflows whose calls go there. All that is JSON is given with ' for ". Whatever goes wrong in here fails the test.
+ * What the tests of the advance lane share: a rig, consumers, an HTTP server that does what a call's path says (tests/clients/calls.mjs),
+ * and runs of workflows whose calls go there. All that is JSON is given with ' for ". Whatever goes wrong in here fails the test.
  */
 #ifndef LEAT_TESTS_ADVANCING_H
 #define LEAT_TESTS_ADVANCING_H
@@ -17,6 +17,8 @@ extern struct endpoint calls;
 
 /* Rig, schema, server; the host that nodes may call is set for what is started after. */
 void advancing_setup(void);
+/* With a Postgres of its own. */
+void advancing_setup_alone(void);
 void advancing_teardown(void);
 
 /* `leat consume`, impatient, with these lanes; `more` up to NULL, or NULL. */
@@ -28,7 +30,7 @@ void advancing_save(const char *definition);
 void advancing_save_call(const char *path);
 /* The id of the run with this number. */
 void advancing_run_id(char out[37], int number);
-/* Publishes run.start; `more` stands behind run_id and workflow_id: ",'input':1", or "". */
+/* Publishes run.start for the version saved last; `more` stands behind run_id and workflow_id: ",'input':1", or "". */
 void advancing_start_run(int number, const char *more);
 /* Publishes a message of the noun `run` for that run, by a service: "run.cancel", or "run.node" with more members. */
 void advancing_publish(const char *noun_verb, int number, const char *more);

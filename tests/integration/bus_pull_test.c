@@ -3,6 +3,7 @@
 
 #include "leat/clock.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,4 +218,81 @@ Test(bus_pull, subscriptions_come_and_go_under_load)
 		leat_msg_free(&msg);
 		leat_pull_close(pull);
 	}
+}
+
+/* ---- as many as there are free hands ---- */
+
+static uint64_t delivered_and_unsettled(struct leat_pull *pull)
+{
+	struct leat_pull_info info;
+	must(leat_pull_get_info(pull, &info, &err));
+	return info.ack_pending;
+}
+
+static bool is_readable(int fd, int timeout_ms)
+{
+	struct pollfd wanted = {.fd = fd, .events = POLLIN};
+	return poll(&wanted, 1, timeout_ms) > 0;
+}
+
+Test(bus_pull, no_more_is_fetched_than_there_are_free_hands_and_the_next_comes_at_once)
+{
+	store_many(20);
+	struct leat_pull *pull = open_pull(&workers);
+	leat_pull_set_batch(pull, 0);
+	cr_assert_eq(next_event(pull, 0), LEAT_PULL_EMPTY);
+	cr_assert_not(is_readable(leat_pull_fd(pull), 300));
+	cr_assert_eq(delivered_and_unsettled(pull), 0);
+
+	struct leat_msg held[3];
+	for (int64_t hands = 3; hands > 0; hands--) {
+		leat_pull_set_batch(pull, hands);
+		held[hands - 1] = next(pull, 5000);
+	}
+	leat_pull_set_batch(pull, 0);
+	cr_assert_eq(next_event(pull, 0), LEAT_PULL_EMPTY);
+	cr_assert_not(is_readable(leat_pull_fd(pull), 300));
+	cr_assert_eq(delivered_and_unsettled(pull), 3);
+
+	for (uint64_t seq = 4; seq <= 20; seq++) { /* each hand that is free gets one, before any other is */
+		settle(&held[seq % 3]);
+		leat_pull_set_batch(pull, 1);
+		held[seq % 3] = next(pull, 2000);
+		cr_assert_eq(held[seq % 3].seq, seq);
+		leat_pull_set_batch(pull, 0);
+		cr_assert_eq(next_event(pull, 0), LEAT_PULL_EMPTY);
+	}
+	for (size_t i = 0; i < 3; i++)
+		settle(&held[i]);
+	leat_pull_close(pull);
+}
+
+Test(bus_pull, its_descriptor_tells_of_what_has_arrived_until_it_is_taken)
+{
+	struct leat_pull *pull = open_pull(&workers);
+	cr_assert_eq(next_event(pull, 0), LEAT_PULL_EMPTY); /* asks */
+	int fd = leat_pull_fd(pull);
+	cr_assert_eq(leat_pull_fd(pull), fd);
+	for (int round = 0; round < 50; round++) {
+		store("things.a", NULL, "x");
+		cr_assert(is_readable(fd, 5000), "round %d", round);
+		struct leat_msg msg = next(pull, 0);
+		settle(&msg);
+		while (next_event(pull, 0) == LEAT_PULL_MESSAGE)
+			continue;
+	}
+	cr_assert_not(is_readable(fd, 0));
+	leat_pull_close(pull);
+
+	store("things.a", NULL, "y"); /* asked for when something is here already, it tells too */
+	pull = open_pull(&workers);
+	cr_assert_eq(next_event(pull, 0), LEAT_PULL_EMPTY);
+	struct leat_msg first = next(pull, 5000);
+	store("things.a", NULL, "z");
+	while (delivered_and_unsettled(pull) < 2)
+		continue;
+	must(leat_bus_flush(bus, &err));
+	cr_assert(is_readable(leat_pull_fd(pull), 2000));
+	settle(&first);
+	leat_pull_close(pull);
 }

@@ -47,6 +47,8 @@ declare
 	v_claimed text[] := '{}';
 	v_ready record;
 begin
+	-- A claim that a crash of Postgres forgets is made once more, with the same idempotency key: nobody has to wait for the disk.
+	perform set_config('synchronous_commit', 'off', true);
 	select * into v_run from leat.runs r where r.id = p_run_id and r.tenant_id = p_tenant for no key update;
 	if not found then
 		return;

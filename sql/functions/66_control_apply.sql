@@ -88,7 +88,9 @@ language sql stable set search_path = pg_catalog
 return least(greatest(interval '1 second', now() - p_since), interval '1 minute');
 
 -- One intent to its end: decision, ledger, Leat-Id, dead letter. p_code and p_message: why the decoder rejected it. The outcome as
--- leat.settled; its ord is the caller's. status null: put aside, nothing is written.
+-- leat.settled; its ord is the caller's. status null: put aside, or behind one of the same target that is;
+-- nothing is written. A duplicate repeats the first one's result, to users only their own: a question's payload is not for whoever guessed
+-- a Leat-Id. Index: parked_aside.
 create or replace function leat.settle_control(p_stream text, p_intent leat.control_intent, p_code text, p_message text, p_subject text,
 	p_leat_id text, p_traceparent text, p_headers bytea, p_body bytea, p_reply_bytes bigint) returns leat.settled
 language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
@@ -116,7 +118,8 @@ begin
 			v_said.status := 'duplicate';
 			v_detail := coalesce((
 				select a.detail from leat.activity a
-				where a.stream = v_first.stream and a.position = v_first.position and a.noun = p_intent.noun and a.verb = p_intent.verb), '{}')
+				where a.stream = v_first.stream and a.position = v_first.position and a.noun = p_intent.noun and a.verb = p_intent.verb
+					and (p_intent.role <> 'user' or (a.role = 'user' and lower(a.actor) = lower(p_intent.actor)))), '{}')
 				|| jsonb_build_object('original_position', v_first.position);
 		end if;
 	end if;

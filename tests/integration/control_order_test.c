@@ -117,6 +117,43 @@ Test(control_order, a_gap_that_nobody_closes_ends_when_the_floor_has_passed_it)
 	expect_floor(5);
 }
 
+/* Whoever guesses a Leat-Id learns that it was used, and nothing of the question that it answered. */
+Test(control_order, a_duplicate_tells_a_user_only_what_that_user_was_told)
+{
+	static const char question[] = "00000000-0000-4000-8000-00000000000c";
+	static const char ask[] = "{\"interaction_id\":\"00000000-0000-4000-8000-00000000000c\",\"connection_id\":\"c1\","
+							  "\"expected_user_id\":\"" ANN "\",\"payload\":\"secret\"}";
+	static const char answer[] = "{\"interaction_id\":\"00000000-0000-4000-8000-00000000000c\",\"connection_id\":\"c1\","
+								 "\"user_id\":\"" ANN "\",\"value\":1}";
+	static const struct {
+		const char *role;
+		const char *actor;
+		bool told;
+	} senders[] = {{"user", ANN, true}, {"user", BOB, false}, {"user", NULL, false}, {"service", "web", true}};
+	put(&gate, (struct message){.seq = 1, .noun = "interaction", .verb = "ask", .entity = question, .body = ask});
+	struct message first = {.seq = 2,
+		.role = "user",
+		.actor = ANN,
+		.noun = "interaction",
+		.verb = "answer",
+		.entity = question,
+		.body = answer,
+		.leat_id = "guessed",
+		.reply_to = "leat.reply." RIG_TENANT_A ".1"};
+	cr_expect_eq(put(&gate, first), LEAT_OUTCOME_APPLIED);
+	for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
+		struct answer heard;
+		struct message again = first;
+		again.seq = 3 + (int64_t)i;
+		again.role = senders[i].role;
+		again.actor = senders[i].actor;
+		put_all(&gate, &again, 1, &heard);
+		cr_expect_eq(heard.outcome, LEAT_OUTCOME_DUPLICATE);
+		cr_expect_eq(strstr(heard.reply, "secret") != NULL, senders[i].told, "%s", heard.reply);
+		answers_free(&heard, 1);
+	}
+}
+
 /* What is parked was acknowledged, so that the ack floor passes it: it must be decided before what comes after the floor. */
 Test(control_order, the_floor_may_be_above_what_is_parked)
 {
@@ -211,8 +248,7 @@ Test(control_order, what_names_the_target_of_one_put_aside_is_decided_behind_it)
 	client_close(&holder);
 
 	struct message gone = {.seq = 2, .noun = "member", .verb = "remove", .entity = ANN, .body = "{\"user_id\":\"" ANN "\"}"};
-	struct message bob = {
-		.seq = 3, .noun = "member", .verb = "set", .entity = BOB, .body = "{\"user_id\":\"" BOB "\",\"role\":\"owner\"}"};
+	struct message bob = {.seq = 3, .noun = "member", .verb = "set", .entity = BOB, .body = "{\"user_id\":\"" BOB "\",\"role\":\"owner\"}"};
 	struct message batch[] = {gone, bob, set_role(4, "editor")};
 	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_PARKED);
 	expect_floor(4);
@@ -232,8 +268,9 @@ Test(control_order, however_many_meet_locks_the_others_wait_a_second)
 	static char bodies[40][128];
 	struct message batch[41];
 	struct answer answers[41];
-	rig_sql(&rig, "insert into leat.members (tenant_id, user_id, role) select '" RIG_TENANT_A
-				  "', ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'viewer' from generate_series(0, 39) n");
+	rig_sql(&rig,
+		"insert into leat.members (tenant_id, user_id, role) select '" RIG_TENANT_A
+		"', ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'viewer' from generate_series(0, 39) n");
 	client_open(&holder, &rig, "service_role");
 	client_expect(&holder, "40", "begin; select count(*) from (select from leat.members for update) m");
 	for (size_t i = 0; i < 40; i++) {

@@ -369,7 +369,7 @@ begin
 end
 $$;
 
--- What was settled before, as a redelivery hears it.
+-- What was settled before, as a redelivery hears it. p_reply_bytes null: nobody asks.
 create or replace function leat.known_run_fact(p_stream text, p_ord bigint, p_position bigint, p_reply_bytes bigint) returns leat.settled
 language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
 as $$
@@ -378,7 +378,7 @@ declare
 	v_known record;
 begin
 	select a.outcome, a.code, a.detail into v_known from leat.activity a where a.stream = p_stream and a.position = p_position;
-	if found then
+	if found and p_reply_bytes is not null then
 		v_said.status := v_known.outcome;
 		v_said.code := v_known.code;
 		v_said := leat.control_reply(v_said, v_known.detail ->> 'message', v_known.detail, p_reply_bytes);
@@ -414,7 +414,7 @@ begin
 	if v_where.known is not null then
 		return query
 		select k.* from unnest(v_where.positions, p_reply_to) with ordinality m (position, reply_to, ord)
-		cross join lateral leat.known_run_fact(p_stream, m.ord, m.position, case when m.reply_to is null then 0 else p_reply_bytes end) k
+		cross join lateral leat.known_run_fact(p_stream, m.ord, m.position, case when m.reply_to is not null then p_reply_bytes end) k
 		where m.position = any (v_where.known);
 	end if;
 	v_mark := leat.ordered_mark(p_stream, greatest(v_where.floor, (select max(f.position) from unnest(v_turn.facts || v_turn.held) f

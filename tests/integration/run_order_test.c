@@ -98,6 +98,25 @@ Test(run_order, a_reply_to_what_waited_goes_through_the_outbox)
 		"select convert_from(body, 'UTF8') from leat.outbox where subject = 'leat.reply." RIG_TENANT_A ".1'");
 }
 
+/* What is delivered again is answered again, and only to whoever asked: without a subject there is nowhere to send to. */
+Test(run_order, a_fact_that_comes_again_is_answered_as_often_as_its_reply_is_asked_for)
+{
+	facts_save_graph(&rig, "a");
+	struct message start = fact(1, RUN_1, "start", "");
+	struct message asked = fact(2, RUN_1, "a completed", "");
+	asked.reply_to = "leat.reply." RIG_TENANT_A ".me";
+	for (int round = 1; round <= 2; round++) {
+		struct answer answers[2];
+		struct message both[2] = {start, asked};
+		PUT_ALL(&gate, both, answers);
+		cr_expect_eq(answers[0].outcome, round == 1 ? LEAT_OUTCOME_APPLIED : LEAT_OUTCOME_KNOWN);
+		cr_expect_eq(answers[1].outcome, answers[0].outcome);
+		cr_expect_null(answers[0].reply, "%s", answers[0].reply);
+		cr_expect_not_null(answers[1].reply);
+		answers_free(answers, 2);
+	}
+}
+
 Test(run_order, a_leat_id_has_one_effect_and_a_refused_one_is_not_used_up)
 {
 	facts_save_graph(&rig, "a>b");

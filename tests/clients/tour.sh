@@ -15,6 +15,7 @@ state=${LEAT_STATE_DIR:-.leat}
 sample=tests/clients/sample.jsonl
 log=$state/tour.log
 up=
+slow=
 writers=()
 
 # ---- what was started is stopped, however this ends ----
@@ -33,6 +34,7 @@ stop() {
 		kill -- "-$writer" || true
 	done
 	[[ -z $up ]] || kill "$up" || true
+	[[ -z $slow ]] || kill "$slow" || true
 	wait
 	exit "$status"
 } 2>/dev/null
@@ -134,7 +136,7 @@ publish() {
 
 # How many of the messages that this tour published ended so.
 settled() {
-	query -At --set outcome="$1" <<<"SELECT count(*) FROM leat.activity WHERE position > :since AND outcome = :'outcome'"
+	query -At --set outcome="$1" <<<"SELECT count(*) FROM leat.activity WHERE stream = 'LEAT_ENTITY' AND position > :since AND outcome = :'outcome'"
 }
 
 expect() {
@@ -142,6 +144,9 @@ expect() {
 	found=$(settled "$1")
 	((found == $2)) || fail "$found messages are $1, not $2. What happened is in $log."
 }
+
+# shellcheck source=tests/clients/tour_workflow.sh
+. tests/clients/tour_workflow.sh
 
 # ---- the tour ----
 
@@ -151,6 +156,7 @@ mkdir -p "$state"
 
 heading "Starting" "A private nats-server, a private Postgres and two consumers, all in $state/:"
 printf '  '
+start_slow_server
 start run_up
 up=$!
 until_true 90 is_up || fail "\`leat up\` did not come up. It says: $(printf '\n%s' "$(tail -n 15 "$log")")"
@@ -159,7 +165,7 @@ until_true 90 is_up || fail "\`leat up\` did not come up. It says: $(printf '\n%
 echo "ready. NATS is $LEAT_NATS_URL, Postgres is $LEAT_DATABASE_URL"
 
 until_true 60 all_settled || fail "what was published earlier is not settled; see \`$leat status\` and $log."
-since=$(query -At -c 'SELECT coalesce(max(position), 0) FROM leat.activity')
+since=$(query -At -c "SELECT coalesce(max(position), 0) FROM leat.activity WHERE stream = 'LEAT_ENTITY'")
 lines=$(grep -c . "$sample")
 bad=$(grep -c '"actor":"newcomer"' "$sample")
 again=$(query -At -c "SELECT count(*) FROM leat.message_ids WHERE leat_id = 'order-1001'")
@@ -191,7 +197,7 @@ SELECT a.position, to_char(a.at, 'HH24:MI:SS') AS "when", left(a.tenant_id::text
 	CASE WHEN a.verb = 'bulk' THEN (a.detail ->> 'entities') || ' entities' ELSE coalesce(e.key, left(e.id::text, 4) || '..' || right(e.id::text, 2)) END AS "to",
 	a.outcome || coalesce(': ' || a.code, '') AS outcome
 FROM leat.activity a LEFT JOIN leat.entities e ON e.tenant_id = a.tenant_id AND e.id = a.target_id
-WHERE a.position > :since ORDER BY a.position
+WHERE a.stream = 'LEAT_ENTITY' AND a.position > :since ORDER BY a.position
 SQL
 
 heading "Dead letters" "What can never work is kept apart, whole, with the reason. It held up nobody."
@@ -200,6 +206,8 @@ table --set letters="[$letters]" <<'SQL'
 SELECT seq, intent, code, error
 FROM json_to_recordset(:'letters') AS d (seq bigint, intent text, code text, error text) ORDER BY seq
 SQL
+
+show_workflow
 
 heading "Try it yourself" "Everything stops now. This starts it again, until Ctrl-C; what is stored is still there:"
 cat <<TEXT

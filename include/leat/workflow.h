@@ -33,7 +33,6 @@ enum leat_node_kind {
 /* What a parameter's value is, where it is no reference. */
 enum leat_value_type {
 	LEAT_VALUE_ANY,
-	LEAT_VALUE_OBJECT,
 	LEAT_VALUE_ARRAY,       /* of lowest to highest items */
 	LEAT_VALUE_TEXT,        /* of lowest to highest bytes, without control characters */
 	LEAT_VALUE_CHOICE,      /* text: one of `choices` */

@@ -34,9 +34,8 @@ static enum leat_kind find_members(const struct leat_json *source, struct leat_j
 		else
 			return refuse_member(text, err);
 	}
-	if (nodes->type == LEAT_JSON_NONE || edges->type == LEAT_JSON_NONE)
-		return LEAT_REFUSE(
-			err, "%s is missing; it needs nodes and edges, which may be []", nodes->type == LEAT_JSON_NONE ? "nodes" : "edges");
+	if (nodes->type == LEAT_JSON_NONE)
+		return LEAT_REFUSE(err, "nodes is missing; it needs nodes, and edges where there are any");
 	return LEAT_OK;
 }
 
@@ -44,7 +43,7 @@ static enum leat_kind read_all(
 	struct leat_definition *definition, const struct leat_json *source, const struct leat_params *limits, struct leat_error *err)
 {
 	struct leat_json nodes = {0};
-	struct leat_json edges = {0};
+	struct leat_json edges = {.type = LEAT_JSON_ARRAY, .source = {"[]", 2}};
 	if (source->source.bytes > (size_t)limits->max_workflow_bytes)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "it has %zu bytes; the limit is %" PRId64 " (--max-workflow-bytes)",
 			source->source.bytes, limits->max_workflow_bytes);

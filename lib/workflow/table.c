@@ -42,7 +42,7 @@ static const struct leat_node_type table[] = {
 	[LEAT_NODE_QUESTION] = {"question", LEAT_NODE_QUESTION,
 		{{"connection_id", LEAT_VALUE_TEXT, true, .lowest = 1, .highest = CONNECTION_BYTES, .about = "where the person is asked"},
 			{"expected_user_id", LEAT_VALUE_UUID, true, .about = "who may answer"},
-			{"payload", LEAT_VALUE_OBJECT, true, .about = "what the person is shown"},
+			{"payload", LEAT_VALUE_ANY, true, .about = "what the person is shown"},
 			{"ttl_s", LEAT_VALUE_NUMBER, false, .lowest = 1, .highest = LEAT_TTL_LIMIT_S, .about = "seconds until it expires"}},
 		"asks a person; the answer is the output"},
 };
@@ -86,7 +86,6 @@ static void describe_value(struct leat_buf *out, const struct leat_node_param *p
 {
 	static const char *const plain[] = {
 		[LEAT_VALUE_ANY] = "any JSON",
-		[LEAT_VALUE_OBJECT] = "object",
 		[LEAT_VALUE_URL] = "`http://` or `https://` URL",
 		[LEAT_VALUE_HEADERS] = "object of texts",
 		[LEAT_VALUE_UUID] = "UUID",

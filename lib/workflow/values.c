@@ -181,7 +181,6 @@ enum leat_kind leat_node_read_value(struct leat_node_reading *reading, const str
 {
 	static reader *const readers[] = {
 		[LEAT_VALUE_ANY] = read_any,
-		[LEAT_VALUE_OBJECT] = read_object,
 		[LEAT_VALUE_ARRAY] = read_array,
 		[LEAT_VALUE_TEXT] = read_text,
 		[LEAT_VALUE_CHOICE] = read_choice,

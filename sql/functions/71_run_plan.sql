@@ -9,6 +9,7 @@ declare
 	v_ids text[];
 	v_types text[];
 	v_params jsonb[];
+	v_edge_list constant jsonb := coalesce(p_definition -> 'edges', '[]');
 	v_edges integer;
 	v_needs text[]; -- of each node, by place in the definition, as the text of an integer[]: SQL has no ragged arrays
 	v_feeds text[];
@@ -24,7 +25,7 @@ begin
 	from jsonb_array_elements(case jsonb_typeof(p_definition -> 'nodes') when 'array' then p_definition -> 'nodes' else '[]' end)
 		with ordinality x (node, n)
 	where jsonb_typeof(node) = 'object';
-	v_edges := case jsonb_typeof(p_definition -> 'edges') when 'array' then jsonb_array_length(p_definition -> 'edges') end;
+	v_edges := case jsonb_typeof(v_edge_list) when 'array' then jsonb_array_length(v_edge_list) end;
 	if v_ids is null or v_edges is null or array_position(v_ids, null) is not null
 		or exists (select from unnest(v_types) t where t is null or t not in ('http', 'worker', 'split', 'collect', 'merge', 'question')) then
 		return;
@@ -34,7 +35,7 @@ begin
 		select id, n::integer from unnest(v_ids) with ordinality x (id, n)),
 	edge as (
 		select f.n as from_n, t.n as to_n
-		from jsonb_array_elements(p_definition -> 'edges') e
+		from jsonb_array_elements(v_edge_list) e
 		join node f on f.id = e ->> 0
 		join node t on t.id = e ->> 1)
 	select array_agg(coalesce(before.them, '{}')::text order by node.n), array_agg(coalesce(behind.them, '{}')::text order by node.n),

@@ -15,6 +15,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#define STATUS_COUNTED 100000 /* rows of a kind, at most */
+
 /* What is kept from one look to the next: connections, and the dead letters counted, which are walked one by one. */
 struct status {
 	const struct leat_params *params;

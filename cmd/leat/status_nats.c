@@ -20,7 +20,7 @@
 static const struct {
 	const char *lane;
 	const char *stream;
-} consuming[] = {{"entity", "LEAT_ENTITY"}, {"control", "LEAT_CONTROL"}};
+} consuming[] = {{"entity", "LEAT_ENTITY"}, {"control", "LEAT_CONTROL"}, {"run", "LEAT_RUN"}, {"advance", "LEAT_WORK"}};
 
 static json_t *describe_stream(const char *name, const struct leat_stream_state *state)
 {

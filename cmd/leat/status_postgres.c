@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#define HEARTBEATS 3        /* missed: then a process counts as gone */
-#define COUNTED_MOST 100000 /* of what waits */
+#define HEARTBEATS 3 /* missed: then a process counts as gone */
 
 static bool is_alive_in(const json_t *process, const char *group)
 {
@@ -36,7 +35,7 @@ static enum leat_kind ask(struct status *status, json_t **out, struct leat_error
 	LEAT_PG_RESULT_SCOPED *result = NULL;
 	struct leat_pg_params params = {0};
 	leat_pg_bind_int8(&params, HEARTBEATS * status->params->process_heartbeat_ms);
-	leat_pg_bind_int8(&params, COUNTED_MOST);
+	leat_pg_bind_int8(&params, STATUS_COUNTED);
 	if (leat_pg_run_once(status->pg, "select leat.status($1::bigint, $2::bigint)", &params, &result, err) != LEAT_OK)
 		return leat_fail_while(err, "is the schema up to date? run `leat migrate`");
 	*out = json_loads(leat_pg_text(result, 0, 0), 0, NULL);

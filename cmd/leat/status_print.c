@@ -135,6 +135,21 @@ static void print_dead(const json_t *dead)
 	putchar('\n');
 }
 
+static void print_runs(const json_t *runs)
+{
+	static const char *const statuses[] = {"pending", "running", "waiting", "completed", "failed", "cancelled"};
+	const char *before = "";
+	printf("runs          ");
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		json_int_t count = number(runs, statuses[i]);
+		if (count > 0) {
+			printf("%s%" JSON_INTEGER_FORMAT "%s %s", before, count, count >= STATUS_COUNTED ? " or more" : "", statuses[i]);
+			before = ", ";
+		}
+	}
+	printf("%s\n", *before == '\0' ? "0" : "");
+}
+
 static void print_waiting(const json_t *postgres)
 {
 	const json_t *outbox = json_object_get(postgres, "outbox");
@@ -144,6 +159,7 @@ static void print_waiting(const json_t *postgres)
 	show_duration(age, number(outbox, "oldest_ms"));
 	printf("entities      about %" JSON_INTEGER_FORMAT "\n", number(postgres, "entities"));
 	printf("activity      about %" JSON_INTEGER_FORMAT "\n", number(postgres, "activity"));
+	print_runs(json_object_get(postgres, "runs"));
 	printf("parked        %" JSON_INTEGER_FORMAT "\n", number(postgres, "parked"));
 	printf("outbox        %" JSON_INTEGER_FORMAT, number(outbox, "waiting"));
 	if (number(outbox, "waiting") > 0)

@@ -20,6 +20,9 @@ begin
 		'database', current_database(),
 		'entities', leat.about_rows('leat.entities', (select count(*) from (select from leat.entities limit p_limit) e), p_limit),
 		'activity', leat.about_rows('leat.activity', (select count(*) from (select from leat.activity limit p_limit) a), p_limit),
+		'runs', (
+			select jsonb_object_agg(s.status, (select count(*) from (select from leat.runs r where r.status = s.status limit p_limit) r))
+			from unnest('{pending,running,waiting,completed,failed,cancelled}'::text[]) s (status)),
 		'parked', (select count(*) from (select from leat.parked limit p_limit) p),
 		'outbox', (
 			select jsonb_build_object('waiting', count(*), 'refused', count(o.retry_at),

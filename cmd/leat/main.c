@@ -59,6 +59,18 @@ static const struct command commands[] = {
 		"  --watch  again every 2 seconds\n"
 		"\n"
 		"0 when both servers answer and a consumer of the queue group was seen within three heartbeats, else 1, and why.\n"},
+	{"runs", leat_cmd_runs,
+		"list [--tenant TENANT] [--workflow WORKFLOW] [--agent AGENT] [--status STATUS] [--limit N] [--json] | show RUN [--json] | "
+		"resume RUN | retry RUN | cancel RUN",
+		"runs of workflows: look at them, have them go on, begin again or end",
+		"  list    the newest 50 (--limit), newest last\n"
+		"  show    one of them: its graph, each node's state, times and error\n"
+		"  resume  has a process with a free slot look whether it can go on; or, with --agent AGENT, each of the agent's runs\n"
+		"  retry   the nodes that failed, were skipped or cancelled begin again\n"
+		"  cancel  ends it where it stands\n"
+		"\n"
+		"list and show ask the database. The other three are published for --tenant TENANT, by a service, with --actor NAME as Leat-Actor;\n"
+		"retry and cancel wait for the outcome, and end with 1 when it is a rejection.\n"},
 	{"dead", leat_cmd_dead, "list [--tenant TENANT] [--code CODE] [--verb NOUN.VERB] [--limit N] [--json] | show SEQ",
 		"dead letters: intents that were rejected for good",
 		"  list  the newest 50 (--limit), newest last\n"

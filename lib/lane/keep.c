@@ -1,8 +1,8 @@
 /*
  * The keep lane: tells the database that this process is there and how its lanes are, which `leat status` shows, every few seconds and
  * whenever a lane entered another state; and learns whether intents are parked that nobody looks after, because the process that parked
- * them is gone. In between, one process of all forgets what is old (keep_retention.c), finds questions past their time (keep_sweep.c), and nodes
- * that nobody works on any more (keep_reap.c).
+ * them is gone. In between, one process of all forgets what is old (keep_retention.c), finds questions past their time (keep_sweep.c), and
+ * nodes that nobody works on any more (keep_reap.c).
  */
 #include "keep.h"
 

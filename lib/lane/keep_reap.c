@@ -1,15 +1,15 @@
 /*
- * Nodes that nobody works on any more: claims past their lease, and runs that could go on while nobody does. Both are found by one statement
- * each (sql/functions/75_claim_reaper.sql), which tells what follows through the outbox.
+ * Nodes that nobody works on any more: claims past their lease, and runs that could go on while nobody does. Both are found by one
+ * statement each (sql/functions/75_claim_reaper.sql), which tells what follows through the outbox.
  *
  * The happy path: the process that holds the keeper's lock looks every reap_every_ms, and finds nothing. First come claims, then the runs
  * under way, a chunk at a time with a rest in between.
  *
- * A run that waits its turn in LEAT_WORK, or whose facts wait in LEAT_RUN, is not left alone. So the server is asked: no more resumes are put
- * there than make WORK_MOST with those that are there already, and while facts are far behind, runs are not looked at.
+ * A run that waits its turn in LEAT_WORK, or whose facts wait in LEAT_RUN, is not left alone. So the server is asked: no more resumes are
+ * put there than make WORK_MOST with those that are there already, and while facts are far behind, runs are not looked at.
  *
- * It fails by losing Postgres, which is the lane's to mend. While NATS can't be asked, only claims are looked at. What the database refuses is
- * logged, once, and tried again in the next pass.
+ * It fails by losing Postgres, which is the lane's to mend. While NATS can't be asked, only claims are looked at. What the database refuses
+ * is logged, once, and tried again in the next pass.
  */
 #include "keep.h"
 
@@ -39,8 +39,9 @@ static enum leat_kind reap_claims(struct keep_reap *r, bool *more, struct leat_e
 	int64_t reaped = leat_pg_int8(result, 0, 0);
 	*more = reaped == CLAIMS_LIMIT;
 	if (reaped > 0)
-		leat_log(LEAT_LOG_WARN, "keep", "%" PRId64 " claims were past their lease; of these, %" PRId64 " nodes had no attempt left and fail",
-			reaped, leat_pg_int8(result, 0, 1));
+		leat_log(LEAT_LOG_WARN, "keep",
+			"%" PRId64 " claims were past their lease; of these, %" PRId64 " nodes had no attempt left and fail", reaped,
+			leat_pg_int8(result, 0, 1));
 	return LEAT_OK;
 }
 

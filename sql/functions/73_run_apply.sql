@@ -143,7 +143,7 @@ begin
 			on conflict (tenant_id, leat_id) do nothing returning position)
 		select coalesce(array_agg(t.position), '{}') into v_taken from taken t;
 		for v_group in
-			select f.n, m.stream, m.position, f.verb
+			select f.n, m.stream, m.position, f.verb, f.role, f.actor
 			from unnest(p_facts) with ordinality f (ord, position, at, subject, tenant, role, verb, run, actor, leat_id, reply_to, traceparent,
 				headers, body, code, message, n)
 			join leat.message_ids m on m.tenant_id = f.tenant and m.leat_id = f.leat_id
@@ -152,7 +152,8 @@ begin
 			v_statuses[v_group.n] := 'duplicate';
 			v_details[v_group.n] := coalesce((
 				select a.detail from leat.activity a
-				where a.stream = v_group.stream and a.position = v_group.position and a.noun = 'run' and a.verb = v_group.verb), '{}')
+				where a.stream = v_group.stream and a.position = v_group.position and a.noun = 'run' and a.verb = v_group.verb
+					and (v_group.role <> 'user' or (a.role = 'user' and lower(a.actor) = lower(v_group.actor)))), '{}')
 				|| jsonb_build_object('original_position', v_group.position);
 		end loop;
 	end if;
@@ -345,13 +346,19 @@ declare
 		|| array(select h.position from unnest(p_held) h);
 	v_over bigint[] := array(select s.position from unnest(v_settled) s where s.ord is null and s.status is not null);
 	v_waiting leat.run_fact[] := p_early;
+	v_freed uuid[];
 begin
 	if v_over <> '{}' then
 		insert into leat.outbox (subject, body, short_body)
 		select p.reply_to, convert_to(s.reply, 'UTF8'), convert_to(s.short_reply, 'UTF8')
 		from unnest(v_settled) s join leat.parked p on p.stream = p_stream and p.position = s.position
 		where s.ord is null and s.status is not null and p.reply_to is not null;
-		delete from leat.parked p where p.stream = p_stream and p.position = any (v_over);
+		with gone as (
+			delete from leat.parked p where p.stream = p_stream and p.position = any (v_over) returning p.entity_id, p.retry_at)
+		select array_agg(distinct g.entity_id) into v_freed from gone g where g.retry_at is not null;
+		if v_freed is not null then -- what is behind them has its turn
+			update leat.parked p set retry_at = now() where p.stream = p_stream and p.entity_id = any (v_freed) and p.retry_at > now();
+		end if;
 	end if;
 	if v_aside <> '{}' then
 		update leat.parked p set retry_at = now() + leat.put_run_aside_for(p.parked_at) where p.stream = p_stream and p.position = any (v_aside);

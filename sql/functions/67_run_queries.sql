@@ -41,7 +41,7 @@ declare
 	v_answer text;
 begin
 	if p_after is null then
-		v_head := v_head || case when octet_length(p_run.input::text) <= p_bytes / 2 then ',"input":' || p_run.input else ',"input_omitted":true' end;
+		v_head := v_head || case when octet_length(p_run.input::text) <= p_bytes / 2 then ',"input":' || p_run.input::text else ',"input_omitted":true' end;
 	end if;
 	select array_agg(s.key order by s.key collate "C"), array_agg(to_json(s.key) || ':' || s.value order by s.key collate "C"),
 		array_agg(to_json(s.key) || ':' || (s.value - 'output' || '{"output_omitted": true}') order by s.key collate "C")

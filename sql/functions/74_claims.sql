@@ -44,7 +44,6 @@ as $$
 declare
 	v_run leat.runs;
 	v_states jsonb;
-	v_claimed text[] := '{}';
 	v_ready record;
 begin
 	-- A claim that a crash of Postgres forgets is made once more, with the same idempotency key: nobody has to wait for the disk.

@@ -45,11 +45,11 @@ show_workflow() {
 	send run.start service '{"run_id":"'"$run"'","workflow_id":"'$workflow'","entity_id":"'"$note"'",
 		"input":{"url":"'"$slow_url"'","topics":["snow","soup","skis","stoves","stars"]}}'
 	until_true 60 run_is waiting || fail "the run did not come to its question; see \`$leat runs show $run\` and $log."
-	printf '\n  $ %s runs show %s\n\n' "$leat" "$run"
+	printf '\n  $ leat runs show %s\n\n' "$run"
 	"$leat" runs show "$run"
 
 	question=$(query -At -c "SELECT id FROM leat.interactions WHERE run_id = '$run'")
-	printf '\n  $ echo %s | %s publish interaction.answer --role user --actor %s …\n\n' "'{…,\"value\":\"print it\"}'" "$leat" "$person"
+	printf '\n  $ echo %s |\n      leat publish interaction.answer --role user …\n\n' "'{…,\"value\":\"print it\"}'"
 	send interaction.answer user '{"interaction_id":"'"$question"'","connection_id":"tour","user_id":"'$person'","value":"print it"}'
 	until_true 60 run_is completed || fail "the run was not completed; see \`$leat runs show $run\` and $log."
 	"$leat" runs show "$run"

@@ -183,7 +183,7 @@ static void print_next(const json_t *run)
 	};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		if (strcmp(steps[i].status, runs_text(run, "status")) == 0)
-			printf("\n%s:\n  leat runs %s %s --tenant %s\n", steps[i].text, steps[i].verb, runs_text(run, "run_id"),
+			printf("\n%s:\n  leat runs %s %s \\\n    --tenant %s\n", steps[i].text, steps[i].verb, runs_text(run, "run_id"),
 				runs_text(run, "tenant_id"));
 	}
 }

@@ -173,7 +173,7 @@ Test(runs, a_run_is_shown_with_its_nodes_states_and_what_to_do_next)
 	say_run(&rig, "running", 0, RIG_ARGS("runs", "show", RUN_1));
 	say_expect(&rig, "running",
 		"run         " RUN_1 "\ntenant      " RIG_TENANT_A "\nworkflow    " FLOW ", version 1, \"flow\"\nagent       bot\n");
-	say_expect(&rig, "running", "  leat runs resume " RUN_1 " --tenant " RIG_TENANT_A "\n");
+	say_expect(&rig, "running", "  leat runs resume " RUN_1 " \\\n    --tenant " RIG_TENANT_A "\n");
 	node(RUN_1, "b", "'status':'failed','error':'no \\u001b[31mway'");
 	node(RUN_1, "c", "'status':'completed'");
 	char *output = say_output(&rig, "failed", 0, RIG_ARGS("runs", "show", RUN_1));
@@ -181,7 +181,7 @@ Test(runs, a_run_is_shown_with_its_nodes_states_and_what_to_do_next)
 	cr_expect_not_null(strstr(output, "*  a    http      completed        2  20"), "%s", output);
 	cr_expect_not_null(strstr(output, "no \\x1b[31mway\n"), "%s", output);
 	cr_expect_not_null(strstr(output, "*  d    question  skipped          -  -"), "%s", output);
-	cr_expect_not_null(strstr(output, "\n  leat runs retry " RUN_1 " --tenant " RIG_TENANT_A "\n"), "%s", output);
+	cr_expect_not_null(strstr(output, "\n  leat runs retry " RUN_1 " \\\n    --tenant " RIG_TENANT_A "\n"), "%s", output);
 	cr_expect_null(strchr(output, '\x1b'));
 	free(output);
 	say_run(&rig, "json", 0, RIG_ARGS("runs", "show", RUN_1, "--json"));

@@ -78,11 +78,11 @@ static int tell_outcome(const struct ask *ask, const json_t *outcome)
 	if (*runs_text(result, "ignored") != '\0') {
 		show_text(&shown, runs_text(result, "ignored"), strlen(runs_text(result, "ignored")));
 		printf("nothing changed: %s\n", leat_buf_text(&shown));
-	} else if (strcmp(ask->verb, "retry") == 0) {
-		printf("%" JSON_INTEGER_FORMAT " nodes begin again; see `leat runs show %s`\n", runs_number(result, "retried_nodes"), ask->run);
 	} else {
-		printf("cancelled, with %" JSON_INTEGER_FORMAT " nodes that were not over; see `leat runs show %s`\n",
-			runs_number(result, "cancelled_nodes"), ask->run);
+		bool retry = strcmp(ask->verb, "retry") == 0;
+		json_int_t nodes = runs_number(result, retry ? "retried_nodes" : "cancelled_nodes");
+		printf("%s, with %" JSON_INTEGER_FORMAT " node%s %s; see `leat runs show %s`\n", retry ? "running again" : "cancelled", nodes,
+			nodes == 1 ? "" : "s", retry ? "to begin again" : "that had not ended", ask->run);
 	}
 	return EXIT_SUCCESS;
 }

@@ -61,12 +61,13 @@ static void draw_link(const struct runs_graph *graph, size_t at, const enum mark
 		return;
 	for (size_t i = 0; i < graph->count; i++) {
 		bool within = i >= first && i <= last;
-		char mark = graph->columns[i] != NULL ? '|' : within ? '-' : ' ';
+		bool goes_on = graph->columns[i] != NULL;
+		const char *mark = goes_on ? "|" : within ? "-" : " ";
 		if (i == at)
-			mark = graph->columns[i] != NULL ? '+' : '\'';
+			mark = goes_on ? "+" : "'";
 		else if (marks[i] != APART)
-			mark = marks[i] == OPENED ? '.' : '+';
-		leat_buf_printf(link, "%c%c", mark, i >= first && i < last ? '-' : ' ');
+			mark = marks[i] == OPENED ? "." : "+";
+		leat_buf_printf(link, "%s%s", mark, i >= first && i < last ? "-" : " ");
 	}
 	trim(link);
 }

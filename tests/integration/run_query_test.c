@@ -2,6 +2,8 @@
 #include "query_fixture.h"
 #include "run_fixture.h"
 
+#include "leat/buf.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,16 +97,16 @@ Test(run_query, a_run_is_told_with_its_input_and_the_states_of_its_nodes)
 static void expect_listed(const char *body, const char *expected)
 {
 	json_t *result = get(RIG_TENANT_A ".user.run.list", body);
-	char found[64] = "";
+	LEAT_BUF_SCOPED found = LEAT_BUF_INIT;
 	size_t i;
 	json_t *run;
 	json_array_foreach(json_object_get(result, "runs"), i, run)
 	{
 		const char *id = json_string_value(json_object_get(run, "run_id"));
-		strcat(found, id + strlen(id) - 1);
+		leat_buf_add_text(&found, id + strlen(id) - 1);
 		cr_expect_null(json_object_get(run, "node_states"));
 	}
-	cr_expect_str_eq(found, expected, "%s", body);
+	cr_expect_str_eq(leat_buf_text(&found), expected, "%s", body);
 	json_decref(result);
 }
 
@@ -126,7 +128,7 @@ Test(run_query, the_newest_are_listed_first_and_filtered)
 Test(run_query, pages_of_a_list_are_together_all_of_it)
 {
 	char body[256] = "{\"limit\":2}";
-	char found[64] = "";
+	LEAT_BUF_SCOPED found = LEAT_BUF_INIT;
 	int pages = 0;
 	for (int i = 1; i <= 5; i++) {
 		char run[64];
@@ -138,13 +140,13 @@ Test(run_query, pages_of_a_list_are_together_all_of_it)
 		json_t *result = get(RIG_TENANT_A ".service.run.list", body);
 		size_t i;
 		json_t *run;
-		json_array_foreach(json_object_get(result, "runs"), i, run) strcat(found, json_string_value(json_object_get(run, "run_id")) + 35);
+		json_array_foreach(json_object_get(result, "runs"), i, run) leat_buf_add_text(&found, json_string_value(json_object_get(run, "run_id")) + 35);
 		next = json_string_value(json_object_get(result, "next"));
 		if (next != NULL)
 			snprintf(body, sizeof body, "{\"limit\":2,\"after\":\"%s\"}", next);
 		json_decref(result);
 	}
-	cr_expect_str_eq(found, "54321");
+	cr_expect_str_eq(leat_buf_text(&found), "54321");
 	cr_expect_eq(pages, 3);
 }
 

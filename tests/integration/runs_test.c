@@ -41,15 +41,15 @@ static void node(const char *run, const char *id, const char *members)
 static void expect_listed(const char *expected, const char *const *arguments)
 {
 	char *output = say_output(&rig, "list", 0, arguments);
-	char found[64] = "";
+	LEAT_BUF_SCOPED found = LEAT_BUF_INIT;
 	for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
 		json_t *run = json_loads(line, 0, NULL);
 		cr_assert_not_null(run, "%s", line);
 		const char *id = json_string_value(json_object_get(run, "run_id"));
-		strcat(strcat(found, *found != '\0' ? " " : ""), id + strlen(id) - 1);
+		leat_buf_printf(&found, "%s%s", found.len > 0 ? " " : "", id + strlen(id) - 1);
 		json_decref(run);
 	}
-	cr_expect_str_eq(found, expected);
+	cr_expect_str_eq(leat_buf_text(&found), expected);
 	free(output);
 }
 
@@ -248,11 +248,11 @@ Test(runs, a_run_is_cancelled_and_begun_again_and_the_actor_is_noted)
 {
 	start_by_stream();
 	say_run(&rig, "cancel", 0, RIG_ARGS("runs", "cancel", RUN_1, "--tenant", RIG_TENANT_A, "--actor", "ann"));
-	say_expect(&rig, "cancel", "cancelled, with 4 nodes that were not over; see `leat runs show " RUN_1 "`\n");
+	say_expect(&rig, "cancel", "cancelled, with 4 nodes that had not ended; see `leat runs show " RUN_1 "`\n");
 	say_run(&rig, "again", 0, RIG_ARGS("runs", "cancel", RUN_1, "--tenant", RIG_TENANT_A));
 	say_expect(&rig, "again", "nothing changed: the run was cancelled\n");
 	say_run(&rig, "retry", 0, RIG_ARGS("runs", "retry", RUN_1, "--tenant", RIG_TENANT_A));
-	say_expect(&rig, "retry", "4 nodes begin again; see `leat runs show " RUN_1 "`\n");
+	say_expect(&rig, "retry", "running again, with 4 nodes to begin again; see `leat runs show " RUN_1 "`\n");
 	say_run(&rig, "none", 1, RIG_ARGS("runs", "retry", RUN_1, "--tenant", RIG_TENANT_A));
 	say_expect_log(&rig, "none", "conflict: ");
 	say_run(&rig, "theirs", 1, RIG_ARGS("runs", "cancel", RUN_1, "--tenant", RIG_TENANT_B));

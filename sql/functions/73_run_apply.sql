@@ -40,6 +40,7 @@ begin
 		using (select k.run_id, k.node_id from leat.claims k where k.run_id = any (p_cancelled) order by k.run_id, k.node_id for update) k
 		where c.run_id = k.run_id and c.node_id = k.node_id;
 		perform pg_notify('leat_cancel', r::text) from unnest(p_cancelled) r;
+		perform leat.take_back_questions(p_cancelled);
 	end if;
 end
 $$;

@@ -47,3 +47,15 @@ begin
 	end loop;
 end
 $do$;
+
+-- Of runs that were cancelled: their questions are taken back, so that nobody answers what nobody waits for. By intents, which take their turn
+-- among the answers. Index: interactions_of_run.
+create or replace function leat.take_back_questions(p_runs uuid[]) returns void
+language sql set search_path = pg_catalog
+as $$
+	insert into leat.outbox (subject, headers, body)
+	select 'leat.intent.' || i.tenant_id || '.engine.interaction.withdraw', coalesce(leat.header('traceparent', r.traceparent), ''),
+		convert_to(jsonb_build_object('interaction_id', i.id, 'connection_id', i.connection_id, 'expected_user_id', i.expected_user_id)::text, 'UTF8')
+	from leat.interactions i join leat.runs r on r.id = i.run_id and r.tenant_id = i.tenant_id
+	where i.run_id = any (p_runs) and i.status = 'open' order by i.tenant_id, i.id
+$$;

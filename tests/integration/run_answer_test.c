@@ -124,6 +124,21 @@ Test(run_answer, what_was_asked_before_a_retry_is_not_told)
 	run_expect_told(&rig, "q completed \"yes\"");
 }
 
+Test(run_answer, a_run_that_is_cancelled_takes_its_open_questions_back)
+{
+	ask_and_wait();
+	ask(ASK_NODE(QUESTION_2, RUN_1, "q"));
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION_2, ANN)});
+	rig_sql(&rig, "truncate leat.outbox");
+	run_fact(&rig, RUN_1, "cancel", "");
+	char *body = rig_sql_text(&rig,
+		"select convert_from(body, 'UTF8') from leat.outbox where subject = 'leat.intent." RIG_TENANT_A ".engine.interaction.withdraw'");
+	apply((struct asking){.verb = "withdraw", .body = body, .role = "engine"});
+	free(body);
+	expect_questions("a2 answered");
+	run_expect_told(&rig, "");
+}
+
 Test(run_answer, only_a_waiting_question_node_of_the_same_tenant_is_told)
 {
 	static const char *const others[] = {

@@ -2,9 +2,13 @@
  * The relay lane: publishes the rows of leat.outbox. One process at a time does, whoever holds the advisory lock; the lock ends with its
  * connection, and the next one takes over at its next tick.
  *
- * The happy path: a NOTIFY wakes it, it reads the oldest rows, publishes them in order, waits until the streams have them and deletes
- * them, until there are none. There is no cursor that late commits could fall behind: the table is the to-do list. Killed in between,
- * rows are published again with the same Nats-Msg-Id. A row that can never be published is logged, and tried again every minute.
+ * The happy path: it reads the oldest rows, publishes them in order, waits until the streams have them and deletes them, until there are
+ * none. There is no cursor that late commits could fall behind: the table is the to-do list. Where nothing comes for a moment it falls
+ * asleep, and a NOTIFY wakes it. Killed in between, rows are published again with the same Nats-Msg-Id. A row that can never be published
+ * is logged, and tried again every minute.
+ *
+ * Awake it is not notified, since NOTIFY makes commits take turns: leat.wake_relay has the protocol. Whoever has written and not committed
+ * holds a lock shared that the relay has to have alone to fall asleep; so it can't while anything is on its way.
  */
 #include "relay.h"
 
@@ -13,6 +17,9 @@
 
 /* Shutdown is looked at this often while waiting for a notification. */
 enum { GLANCE_MS = 250 };
+
+/* Awake with nothing to do: the first pause before the next look, and the longest, while it can't fall asleep. */
+enum { PAUSE_MS = 2, PAUSE_LIMIT_MS = 64 };
 
 /* Publishes one batch of rows. *more: there may be others. TEMPORARY with the reason when nothing could be done. */
 static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_error *err)
@@ -44,13 +51,15 @@ static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_e
 	return relay_raise_floor(relay, err);
 }
 
-/* Publishes all there is. False: something failed. */
-static bool relay_all(struct relay *relay, struct leat_error *err)
+/* Publishes all there is; *found: there was something. False: something failed. */
+static bool relay_all(struct relay *relay, bool *found, struct leat_error *err)
 {
 	bool more = true;
+	*found = false;
 	while (more && !leat_lane_stopping(relay->link.lane)) {
 		if (relay_batch(relay, &more, err) != LEAT_OK)
 			return false;
+		*found = *found || more;
 		relay->link.backoff.next_ms = 0;
 		leat_lane_enter(relay->link.lane, "working", NULL);
 	}
@@ -69,20 +78,48 @@ static enum leat_kind wait_woken(struct relay *relay, bool *woken, struct leat_e
 	return LEAT_OK;
 }
 
-/* Publishes what there is, then waits to be woken, or for the tick. False: the connection to Postgres needs looking after. */
+/* Until it is woken, or for the tick: then it looks at everything again, and goes on sleeping. */
+static enum leat_kind sleep_on(struct relay *relay, struct leat_error *err)
+{
+	bool woken;
+	enum leat_kind kind = wait_woken(relay, &woken, err);
+	if (kind != LEAT_OK)
+		return kind;
+	if (woken)
+		return relay_wake(relay, err);
+	relay_forget_floor(relay);
+	return relay_shrink(relay, true, err);
+}
+
+/* A short rest, longer each time; the second one in a row becomes sleep where it can. */
+static enum leat_kind rest(struct relay *relay, struct leat_error *err)
+{
+	bool woken;
+	bool tired = relay->pause_ms > 0;
+	if (tired && relay_fall_asleep(relay, err) != LEAT_OK)
+		return err->kind;
+	if (relay->asleep)
+		return LEAT_OK; /* one more look, since it was notified of nothing so far */
+	relay->pause_ms = !tired ? PAUSE_MS : relay->pause_ms < PAUSE_LIMIT_MS ? relay->pause_ms * 2 : PAUSE_LIMIT_MS;
+	return leat_pg_wait_notify(relay->link.pg, relay->pause_ms, &woken, err);
+}
+
+/* Publishes what there is, then rests or sleeps. False: the connection to Postgres needs looking after. */
 static bool relay_and_wait(struct relay *relay)
 {
 	struct leat_error err;
-	bool woken;
-	if (!relay_all(relay, &err)) {
+	bool found;
+	if (!relay_all(relay, &found, &err)) {
 		lane_link_wait(&relay->link, leat_pg_alive(relay->link.pg) ? "waiting for NATS" : "waiting for Postgres", err.text);
 		return leat_pg_alive(relay->link.pg);
 	}
-	enum leat_kind kind = wait_woken(relay, &woken, &err);
-	if (kind == LEAT_OK && !woken) {
-		relay_forget_floor(relay);
-		kind = relay_shrink(relay, true, &err);
-	}
+	if (found)
+		relay->pause_ms = 0;
+	enum leat_kind kind = LEAT_OK;
+	if (relay->asleep)
+		kind = found ? relay_wake(relay, &err) : sleep_on(relay, &err);
+	else
+		kind = rest(relay, &err);
 	if (kind != LEAT_OK)
 		leat_lane_enter(relay->link.lane, "waiting for Postgres", err.text);
 	return kind == LEAT_OK || leat_pg_alive(relay->link.pg);

@@ -18,7 +18,9 @@ struct relay {
 	struct lane_link link;
 	const struct leat_params *params;
 	struct leat_sole events;
-	bool held; /* the lock */
+	bool held;        /* the lock */
+	bool asleep;      /* whoever writes wakes it by NOTIFY */
+	int64_t pause_ms; /* the last one since it found something; 0: none */
 	struct relay_floor floor;
 	bool large; /* the table may be */
 };
@@ -29,6 +31,9 @@ struct relay {
 bool relay_open_pg(struct relay *relay);
 /* Tries to become the one that relays, and listens. */
 enum leat_kind relay_take_lock(struct relay *relay, struct leat_error *err) __attribute__((warn_unused_result));
+/* asleep stays false while somebody has written and not committed. */
+enum leat_kind relay_fall_asleep(struct relay *relay, struct leat_error *err) __attribute__((warn_unused_result));
+enum leat_kind relay_wake(struct relay *relay, struct leat_error *err) __attribute__((warn_unused_result));
 enum leat_kind relay_fetch(struct relay *relay, struct leat_pg_result **rows, struct leat_error *err) __attribute__((warn_unused_result));
 /* Rows that are out are deleted, those that can't be are put off. */
 enum leat_kind relay_settle(struct relay *relay, struct leat_pg_array *sent, struct leat_pg_array *refused, struct leat_error *err)

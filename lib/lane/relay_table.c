@@ -12,6 +12,8 @@ enum { HOLD_MS = 60000 };
 
 static const struct leat_pg_statement statements[] = {
 	{"lock", "select pg_try_advisory_lock(hashtext('leat.relay'), 0)"},
+	{"fall_asleep", "select pg_try_advisory_lock(hashtext('leat.relay'), 1)"},
+	{"wake", "select pg_advisory_unlock(hashtext('leat.relay'), 1)"},
 	{"fetch", "select * from leat.fetch_outbox($1::bigint, $2::integer, $3::bigint)"},
 	{"sent", "select leat.outbox_sent($1)"},
 	{"refused", "select leat.outbox_refused($1)"},
@@ -47,9 +49,29 @@ enum leat_kind relay_take_lock(struct relay *relay, struct leat_error *err)
 	if (!relay->held)
 		return LEAT_OK;
 	relay_forget_floor(relay);
+	relay->asleep = false;
+	relay->pause_ms = 0;
 	relay->events.last_seq = 0;
 	relay->large = true;
 	return leat_pg_run_sql(relay->link.pg, "listen leat_outbox", NULL, err);
+}
+
+enum leat_kind relay_fall_asleep(struct relay *relay, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	const struct leat_pg_params none = {0};
+	enum leat_kind kind = leat_pg_run(relay->link.pg, "fall_asleep", &none, &result, err);
+	if (kind == LEAT_OK)
+		relay->asleep = leat_pg_bool(result, 0, 0);
+	return kind;
+}
+
+enum leat_kind relay_wake(struct relay *relay, struct leat_error *err)
+{
+	const struct leat_pg_params none = {0};
+	relay->asleep = false;
+	relay->pause_ms = 0;
+	return leat_pg_run(relay->link.pg, "wake", &none, NULL, err);
 }
 
 enum leat_kind relay_fetch(struct relay *relay, struct leat_pg_result **rows, struct leat_error *err)

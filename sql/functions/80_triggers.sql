@@ -123,12 +123,17 @@ begin
 end
 $do$;
 
--- Wakes the relay; one notification a transaction, whatever its rows.
+-- Wakes the relay when it sleeps; one notification a transaction, whatever its rows. Not when it is awake: Postgres lets the commits of those
+-- who notify take turns, disk and all, which costs many writers at once most of their speed. The relay sleeps while it holds this lock alone
+-- (lib/lane/relay.c). Whoever gets it shared keeps it to the commit: until then the relay can't fall asleep, and after it the relay looks
+-- once more.
 create or replace function leat.wake_relay() returns trigger
 language plpgsql security definer set search_path = pg_catalog
 as $$
 begin
-	perform pg_notify('leat_outbox', '');
+	if not pg_try_advisory_xact_lock_shared(hashtext('leat.relay'), 1) then
+		perform pg_notify('leat_outbox', '');
+	end if;
 	return null;
 end
 $$;

@@ -270,7 +270,7 @@ Test(advance, waiting_runs_and_an_idle_lane_cost_nothing)
 	struct leat_child *consumer = advancing_start("c1", "advance", NULL);
 	rig_sql_wait(&advancing, 30, "1",
 		"select count(*) from pg_stat_activity where datname = current_database() and application_name = 'leat advance' and query ilike "
-	    "'listen%%' and state = 'idle'");
+		"'listen%%' and state = 'idle'");
 #define LAST_WORD                                                                                                                          \
 	"select state_change || ' ' || query from pg_stat_activity where datname = current_database() and application_name = 'leat advance'"
 	char *before = rig_sql_text(&advancing, LAST_WORD);

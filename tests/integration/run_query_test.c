@@ -156,7 +156,7 @@ Test(run_query, pages_of_a_run_are_together_all_of_its_nodes)
 	run_start(&rig, RUN_1, ",'input':{'items':[1]}");
 	rig_sql(&rig,
 		"update leat.runs set node_states = node_states || (select jsonb_object_agg('y[' || i || ']', jsonb_build_object('status', "
-	    "'completed',"
+		"'completed',"
 		" 'output', repeat('z', case i when 7 then 1200000 else 100000 end))) from generate_series(0, 39) i)");
 	char body[256] = GET;
 	int pages = 0;

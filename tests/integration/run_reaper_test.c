@@ -242,13 +242,13 @@ Test(run_reaper, runs_are_walked_in_chunks_and_no_more_are_resumed_than_there_is
 	age_runs(31);
 	client_expect(&keeper, "77777777-0000-4000-8000-100000000003 4 0",
 		"select concat(next, ' ', resumed, ' ', adopted) from leat.find_stalled_runs('00000000-0000-0000-0000-000000000000', 30000, 60000, "
-	    "4, 100)");
+		"4, 100)");
 	client_expect(&keeper, "77777777-0000-4000-8000-100000000007 1 0",
 		"select concat(next, ' ', resumed, ' ', adopted) from leat.find_stalled_runs('77777777-0000-4000-8000-100000000003', 30000, 60000, "
-	    "4, 1)");
+		"4, 1)");
 	client_expect(&keeper, " 2 0",
 		"select concat(next, ' ', resumed, ' ', adopted) from leat.find_stalled_runs('77777777-0000-4000-8000-100000000007', 30000, 60000, "
-	    "4, 9)");
+		"4, 9)");
 }
 
 /* By the partial indexes: runs that wait for people, and those that are over, cost nothing. */
@@ -257,7 +257,7 @@ Test(run_reaper, idle_runs_are_not_looked_at)
 	rig_sql(&rig,
 		"insert into leat.runs (id, tenant_id, workflow_id, version, status, node_states, updated_at, finished_at)"
 		" select gen_random_uuid(), tenant_id, workflow_id, version, case i %% 2 when 0 then 'waiting' else 'completed' end, case i %% 2 "
-	    "when 0"
+		"when 0"
 		" then node_states else '{}' end, now() - interval '1 day', case i %% 2 when 1 then now() end"
 		" from leat.runs, generate_series(1, 10000) i where id = '" RUN_1 "'");
 	rig_sql(&rig, "vacuum analyze leat.runs");

@@ -70,7 +70,7 @@ static const struct command commands[] = {
 		"  cancel  ends it where it stands\n"
 		"\n"
 		"list and show ask the database. The other three are published for --tenant TENANT, by a service, with --actor NAME as "
-        "Leat-Actor;\n"
+		"Leat-Actor;\n"
 		"retry and cancel wait for the outcome, and end with 1 when it is a rejection.\n"},
 	{"dead", leat_cmd_dead, "list [--tenant TENANT] [--code CODE] [--verb NOUN.VERB] [--limit N] [--json] | show SEQ",
 		"dead letters: intents that were rejected for good",

@@ -140,7 +140,8 @@ Test(run_query, pages_of_a_list_are_together_all_of_it)
 		json_t *result = get(RIG_TENANT_A ".service.run.list", body);
 		size_t i;
 		json_t *run;
-		json_array_foreach(json_object_get(result, "runs"), i, run) leat_buf_add_text(&found, json_string_value(json_object_get(run, "run_id")) + 35);
+		json_array_foreach(json_object_get(result, "runs"), i, run)
+			leat_buf_add_text(&found, json_string_value(json_object_get(run, "run_id")) + 35);
 		next = json_string_value(json_object_get(result, "next"));
 		if (next != NULL)
 			snprintf(body, sizeof body, "{\"limit\":2,\"after\":\"%s\"}", next);

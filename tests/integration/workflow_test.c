@@ -213,7 +213,7 @@ static const char upsert_versions[] = "insert into leat.workflow_versions select
 Test(workflow, nobody_changes_a_version)
 {
 	static const char *const attempts[] = {"update leat.workflow_versions set name = 'other'", "delete from leat.workflow_versions",
-		"truncate leat.workflow_versions", "truncate leat.workflows cascade", upsert_versions};
+		"truncate leat.workflow_versions cascade", "truncate leat.workflows cascade", upsert_versions};
 	struct client owner;
 	expect_decision(&lane, SAVED("new", "1"), save(1, NEW("a")));
 	client_open_login(&owner, &rig, "postgres");

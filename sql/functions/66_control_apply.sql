@@ -82,6 +82,27 @@ begin
 end
 $$;
 
+-- Keeps the mark that a transaction has come to, for the next one. It never goes back.
+create or replace function leat.note_mark(p_stream text, p_mark bigint) returns void
+language plpgsql set search_path = pg_catalog
+as $$
+begin
+	insert into leat.stream_floors as known (stream, position) values (p_stream, p_mark)
+	on conflict (stream) do update set position = excluded.position, noted_at = now() where known.position < excluded.position;
+end
+$$;
+
+-- How many are parked still, and whether one of them could be decided now, with this mark.
+create or replace function leat.left_parked(p_stream text, p_mark bigint, out remaining bigint, out due boolean)
+language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
+as $$
+begin
+	select count(*), coalesce(bool_or(p.position <= p_mark + 1 and (p.retry_at is null or p.retry_at <= now())), false)
+	into remaining, due
+	from leat.parked p where p.stream = p_stream;
+end
+$$;
+
 -- How long an intent that met a lock waits: longer each time.
 create or replace function leat.put_aside_for(p_since timestamptz) returns interval
 language sql stable set search_path = pg_catalog
@@ -279,8 +300,7 @@ begin
 		return next v_settled;
 	end loop;
 	v_mark := (leat.decide_waiting_control(p_stream, v_mark, 0, 1000, 8388608, null, null, p_reply_bytes)).mark;
-	insert into leat.stream_floors as known (stream, position) values (p_stream, v_mark)
-	on conflict (stream) do update set position = excluded.position, noted_at = now() where known.position < excluded.position;
+	perform leat.note_mark(p_stream, v_mark);
 end
 $$;
 
@@ -312,9 +332,7 @@ begin
 	end if;
 	v_waiting := leat.decide_waiting_control(p_stream, v_floor, v_floor, p_limit, p_bytes, p_only, p_refused, p_reply_bytes);
 	decided := v_waiting.decided;
-	update leat.stream_floors f set position = v_waiting.mark where f.stream = p_stream and f.position < v_waiting.mark;
-	select count(*), coalesce(bool_or(p.position <= v_waiting.mark + 1 and (p.retry_at is null or p.retry_at <= now())), false)
-	into remaining, due
-	from leat.parked p where p.stream = p_stream;
+	perform leat.note_mark(p_stream, v_waiting.mark);
+	select l.remaining, l.due into remaining, due from leat.left_parked(p_stream, v_waiting.mark) l;
 end
 $$;

@@ -427,8 +427,7 @@ begin
 	end if;
 	v_mark := leat.ordered_mark(p_stream, greatest(v_where.floor, (select max(f.position) from unnest(v_turn.facts || v_turn.held) f
 		where f.code is null)));
-	insert into leat.stream_floors as known (stream, position) values (p_stream, v_mark)
-	on conflict (stream) do update set position = excluded.position, noted_at = now() where known.position < excluded.position;
+	perform leat.note_mark(p_stream, v_mark);
 end
 $$;
 
@@ -468,10 +467,8 @@ begin
 	perform leat.settle_gathered_facts(p_stream, v_turn.facts, v_turn.held, '{}', p_reply_bytes);
 	decided := cardinality(v_turn.facts) + cardinality(v_turn.held);
 	v_mark := leat.ordered_mark(p_stream, greatest(v_floor, (select max(f.position) from unnest(v_turn.facts || v_turn.held) f)));
-	update leat.stream_floors f set position = v_mark where f.stream = p_stream and f.position < v_mark;
-	select count(*), coalesce(bool_or(p.position <= v_mark + 1 and (p.retry_at is null or p.retry_at <= now())), false)
-	into remaining, due
-	from leat.parked p where p.stream = p_stream;
+	perform leat.note_mark(p_stream, v_mark);
+	select l.remaining, l.due into remaining, due from leat.left_parked(p_stream, v_mark) l;
 end
 $$;
 

@@ -3,13 +3,13 @@
 
 do $$
 begin
-	-- One message of LEAT_RUN; ord is the caller's. code: the decoder rejected it, and message says why. The verb `state` is that of
-	-- leat.update_node_state, with a body like run.node's.
 	-- leat.workflow_nodes of one version, as arrays by ord; needs and feeds as the texts of integer[], since SQL has no ragged arrays. split:
 	-- below which one stands; partner: of a split its collect, of a collect its split. ids null: there is no plan.
 	create type leat.run_plan as (workflow_id uuid, version integer, ids text[], types text[], needs text[], feeds text[], split integer[],
 		partner integer[]);
 
+	-- One message of LEAT_RUN; ord is the caller's. code: the decoder rejected it, and message says why. The verb `state` is that of
+	-- leat.update_node_state, with a body like run.node's.
 	create type leat.run_fact as (ord bigint, position bigint, at timestamptz, subject text, tenant uuid, role text, verb text, run uuid,
 		actor text, leat_id text, reply_to text, traceparent text, headers bytea, body bytea, code text, message text);
 exception when duplicate_object then null;
@@ -156,14 +156,15 @@ $$;
 
 -- A run and what comes of its facts, which are of one id and in order. p_run null: there is none. codes, messages and details are the
 -- decisions, by place; aside: those that have to wait, and the later ones of their tenant behind them. changed: the run is another.
--- p_plan is kept for the next run: most are of the same version. woke: a node can begin that could not before. ended: nodes whose claims are over; cancelled: all of them.
+-- p_plan is kept for the next run: most are of the same version. woke: a node can begin that could not before. ended: nodes whose claims are
+-- over; cancelled: all of them.
 --
 -- In memory the run is arrays. By ord of the plan: v_types and so on; v_base and v_count, where its slots begin and how many there are; v_open,
 -- how many of them are not over, v_bad, how many are over and not completed. By slot, that is by key in node_states: v_keys, v_statuses,
 -- v_states, v_missing: how many it waits for. Below a split a node has one slot until the split is completed, and then one an item. A fact
 -- puts changes of slots into a queue; each change may put more there, behind it.
-create or replace function leat.fold_run(inout p_run leat.runs, inout p_plan leat.run_plan, p_facts leat.run_fact[], out codes text[], out messages text[], out details jsonb[],
-	out aside boolean[], out changed boolean, out woke boolean, out ended text[], out cancelled boolean)
+create or replace function leat.fold_run(inout p_run leat.runs, inout p_plan leat.run_plan, p_facts leat.run_fact[], out codes text[],
+	out messages text[], out details jsonb[], out aside boolean[], out changed boolean, out woke boolean, out ended text[], out cancelled boolean)
 language plpgsql set search_path = pg_catalog
 as $$
 declare

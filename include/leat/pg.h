@@ -35,6 +35,8 @@ enum leat_kind leat_pg_open(struct leat_pg **out, const char *url, const char *w
 void leat_pg_close(struct leat_pg *pg);
 /* False once the connection is lost: close it and open another. */
 bool leat_pg_alive(const struct leat_pg *pg);
+/* SQLSTATE of the last statement that Postgres refused; "": of none yet. Borrowed from `pg`. */
+const char *leat_pg_refusal(const struct leat_pg *pg);
 
 /* TEMPORARY or PERMANENT for a SQLSTATE; "" (no answer from the server) is TEMPORARY. Pure. */
 enum leat_kind leat_pg_kind(const char *sqlstate);

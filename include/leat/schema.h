@@ -24,7 +24,8 @@ extern const size_t leat_sql_file_count;
 /*
  * Brings the database up to this binary, in one transaction under an advisory lock, so that any number may start at once. Idempotent.
  * `report` gets a line per file that was run, once all is committed. PERMANENT: a migration that was run has another checksum now, or the
- * database was migrated by a newer binary. A statement that failed: as leat/pg.h says of its SQLSTATE. Each names the file.
+ * database was migrated by a newer binary, or the login lacks a right. Any other statement that failed: as leat/pg.h says of its SQLSTATE.
+ * Each names the file.
  */
 enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err) __attribute__((warn_unused_result));
 

@@ -20,6 +20,7 @@
 
 struct leat_pg {
 	PGconn *conn;
+	char refusal[6]; /* SQLSTATE */
 };
 
 /* libpq's messages end in a line break and may have several lines. */
@@ -41,6 +42,7 @@ static enum leat_kind fail_result(struct leat_pg *pg, const PGresult *result, st
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	if (state == NULL)
 		return fail_connection(pg, err);
+	snprintf(pg->refusal, sizeof pg->refusal, "%s", state);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	/* Of a violated constraint, class 23, it is the row: what a tenant stores belongs in no log and no dead letter. */
 	const char *detail = strncmp(state, "23", 2) != 0 ? PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL) : NULL;
@@ -133,6 +135,11 @@ void leat_pg_close(struct leat_pg *pg)
 bool leat_pg_alive(const struct leat_pg *pg)
 {
 	return PQstatus(pg->conn) == CONNECTION_OK;
+}
+
+const char *leat_pg_refusal(const struct leat_pg *pg)
+{
+	return pg->refusal;
 }
 
 /* Takes `result`. */

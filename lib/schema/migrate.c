@@ -130,6 +130,10 @@ enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, 
 		leat_buf_add(report, run.data, run.len);
 		return LEAT_OK;
 	}
+	if (strcmp(leat_pg_refusal(pg), "42501") == 0) { /* insufficient privilege: whoever migrates is there to mend it */
+		err->kind = LEAT_PERMANENT;
+		leat_fail_while(err, "this login may not migrate (README, Postgres, has the rights that takes)");
+	}
 	struct leat_error ignored; /* a connection that can't roll back is lost, and its transaction with it */
 	if (leat_pg_run_sql(pg, "rollback", NULL, &ignored) != LEAT_OK)
 		assert(!leat_pg_alive(pg));

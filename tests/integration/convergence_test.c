@@ -219,7 +219,7 @@ static void run_in_order(struct gate *gate, uint64_t seed)
 
 Test(convergence, one_by_one_in_order_is_the_serial_fold_outcomes_and_all)
 {
-	each_seed(rig_size(10, 300), run_in_order);
+	each_seed(rig_size(5, 300), run_in_order);
 }
 
 static void run_shuffled(struct gate *gate, uint64_t seed)
@@ -243,7 +243,7 @@ static void run_shuffled(struct gate *gate, uint64_t seed)
 
 Test(convergence, any_order_and_any_batches_give_the_fold_of_what_was_applied)
 {
-	each_seed(rig_size(60, 3000), run_shuffled);
+	each_seed(rig_size(28, 3000), run_shuffled);
 }
 
 /* ---- several connections at once ---- */
@@ -338,5 +338,5 @@ static void run_beside(struct gate *gate, uint64_t seed)
 
 Test(convergence, several_connections_at_once_give_the_fold_of_what_was_applied)
 {
-	each_seed(rig_size(6, 300), run_beside);
+	each_seed(rig_size(4, 300), run_beside);
 }

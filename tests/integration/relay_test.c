@@ -278,7 +278,7 @@ static void kill_something(size_t round, size_t rounds, uint64_t *random)
 
 Test(relay, events_come_once_each_and_in_order_whatever_is_killed)
 {
-	play(rig_seed(), (size_t)rig_size(24, 120), kill_something);
+	play(rig_seed(), (size_t)rig_size(12, 120), kill_something);
 }
 
 static void hang_one(size_t round, size_t rounds, uint64_t *random)
@@ -291,7 +291,7 @@ static void hang_one(size_t round, size_t rounds, uint64_t *random)
 
 Test(relay, one_that_hung_does_not_mix_in_what_it_had_in_hand)
 {
-	play(rig_seed(), (size_t)rig_size(8, 50), hang_one);
+	play(rig_seed(), (size_t)rig_size(4, 50), hang_one);
 }
 
 /* ---- late commits ---- */

@@ -33,19 +33,25 @@ create or replace function leat.node_changes() returns text[]
 language sql immutable parallel safe
 return array(select t.was || '>' || t.becomes from leat.node_transitions() t);
 
--- A node's state once its status is p_status. p_attempt null: as it was. p_at: as leat.time_text has it.
+-- A node's state once its status is p_status. p_attempt null: as it was. p_at: as leat.time_text has it. Attempts are counted over all
+-- generations; attempts_before, of a node that was retried: how many there had been by then. None of these counts any more.
 create or replace function leat.node_state(p_was jsonb, p_status text, p_output jsonb, p_error text, p_attempt integer, p_at text) returns jsonb
 language sql stable parallel safe
 return case p_status
-	when 'pending' then jsonb_build_object('status', 'pending', 'output', null, 'error', null, 'attempt', 0,
-		'generation', (p_was -> 'generation')::integer + 1, 'started_at', null, 'finished_at', null)
+	when 'pending' then p_was || jsonb_build_object('status', 'pending', 'output', null, 'error', null,
+		'attempts_before', p_was -> 'attempt', 'generation', (p_was -> 'generation')::integer + 1, 'started_at', null, 'finished_at', null)
 	when 'running' then p_was || jsonb_build_object('status', p_status, 'attempt', p_attempt, 'started_at', coalesce(p_was ->> 'started_at', p_at))
 	when 'waiting' then p_was || jsonb_build_object('status', p_status, 'attempt', p_attempt, 'started_at', coalesce(p_was ->> 'started_at', p_at))
 	when 'skipped' then p_was || jsonb_build_object('status', p_status, 'finished_at', p_at)
 	when 'cancelled' then p_was || jsonb_build_object('status', p_status, 'finished_at', p_at)
-	else jsonb_build_object('status', p_status, 'output', p_output, 'error', p_error, 'attempt', p_attempt, 'generation', p_was -> 'generation',
+	else p_was || jsonb_build_object('status', p_status, 'output', p_output, 'error', p_error, 'attempt', p_attempt,
 		'started_at', coalesce(p_was ->> 'started_at', p_at), 'finished_at', p_at)
 	end;
+
+-- The lowest attempt of a node that a result may be of.
+create or replace function leat.lowest_attempt(p_state jsonb) returns integer
+language sql immutable parallel safe
+return greatest((p_state -> 'attempt')::integer, (p_state -> 'attempts_before')::integer + 1, 1);
 
 -- What a split fans out; otherwise error says why not.
 create or replace function leat.split_items(p_items jsonb, p_states jsonb, p_input jsonb, out items jsonb, out error text)
@@ -448,15 +454,16 @@ begin
 				v_message := 'run.node takes output with status completed, error with status failed';
 			elsif (v_was || '>' || v_status = any (v_allowed)) is not true or v_status = 'pending' then
 				v_detail := jsonb_build_object('ignored', format('node "%s" is %s already', v_name, v_was));
-			elsif v_attempt < v_was_attempt then
-				v_detail := jsonb_build_object('ignored', format('attempt %s of node "%s" is over, attempt %s has begun', v_attempt, v_name, v_was_attempt));
+			elsif v_attempt < leat.lowest_attempt(v_states[v_slot]) then
+				v_detail := jsonb_build_object('ignored', format('attempt %s of node "%s" is over; it counts from attempt %s on', v_attempt, v_name,
+					leat.lowest_attempt(v_states[v_slot])));
 			elsif v_verb = 'node' and v_was = v_status and coalesce(v_attempt, v_was_attempt) = v_was_attempt then
 				v_detail := jsonb_build_object('ignored', format('node "%s" is %s already', v_name, v_was));
 			elsif v_was = 'pending' and v_missing[v_slot] > 0 then
 				v_code := 'conflict';
 				v_message := format('node "%s" cannot begin yet: not all that it needs is completed', v_name);
 			else
-				v_attempt := greatest(coalesce(v_attempt, v_was_attempt), 1);
+				v_attempt := coalesce(v_attempt, leat.lowest_attempt(v_states[v_slot]));
 				if v_status = 'completed' then
 					v_output := v_body -> 'output';
 				elsif v_status = 'failed' then

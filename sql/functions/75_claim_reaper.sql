@@ -26,7 +26,8 @@ as $$
 	from leat.runs r where r.id = any (p_runs) order by r.id
 $$;
 
--- Claims past their lease, the oldest first, at most p_limit; how many. A node whose attempts are used up (max_attempts, else p_attempts) is
+-- Claims past their lease, the oldest first, at most p_limit; how many. A node whose attempts of this generation are used up (max_attempts, else
+-- p_attempts) is
 -- told to have failed, and its claim held for a minute more, so that nobody begins with it before that is applied. Another is let go: that its
 -- attempt began is told in case that its holder could not, so that it counts, and its run resumed. A claim of what is over goes without a word.
 -- Locks: the claims', none of which is waited for. Indexes: claims_to_reap, primary keys of runs and workflow_nodes.
@@ -46,6 +47,7 @@ begin
 			r.finished_at is null and state.it ->> 'status' in ('pending', 'running') as open,
 			(state.it ->> 'attempt')::integer as told, greatest(late.attempt, (state.it ->> 'attempt')::integer) as attempt,
 			(state.it ->> 'generation')::integer as current_generation,
+			coalesce((state.it ->> 'attempts_before')::integer, 0) as before,
 			case jsonb_typeof(n.params -> 'max_attempts') when 'number' then (n.params ->> 'max_attempts')::numeric else p_attempts end as most
 		from late
 		left join leat.runs r on r.id = late.run_id and r.tenant_id = late.tenant_id
@@ -55,7 +57,7 @@ begin
 		order by late.leased_until
 	loop
 		reaped := reaped + 1;
-		if v_claim.open and v_claim.attempt >= v_claim.most and v_claim.generation = v_claim.current_generation then
+		if v_claim.open and v_claim.attempt - v_claim.before >= v_claim.most and v_claim.generation = v_claim.current_generation then
 			lost := lost + 1;
 			update leat.claims c set owner = leat.no_owner(), leased_until = now() + interval '1 minute'
 			where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;

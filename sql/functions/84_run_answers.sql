@@ -1,8 +1,9 @@
 -- A question that a run waits for, once it is answered, expired or withdrawn, by whoever and however: a run.node of Leat's own goes into the
 -- outbox in the same transaction. Completed with the value as output, or failed with what became of the question.
 --
--- Told are question nodes that are not over, of the question's own tenant, and only what was asked since the node was retried last. That it is
--- asked again while the node waits is nothing to the run. An answer that no run.node could bring (max_body_bytes) fails the node.
+-- Told are question nodes that are not over, of the question's own tenant, and only what was asked since the node was retried last; with the
+-- attempt that asks, so that a retry which comes in between makes it count for nothing. That it is asked again while the node waits is nothing
+-- to the run. An answer that no run.node could bring (max_body_bytes) fails the node.
 --
 -- Statement-level, one function for each way to change rows, as for the events of questions (82_interaction_events.sql).
 do $do$
@@ -13,7 +14,7 @@ begin
 	select 'leat.intent.' || r.tenant_id || '.engine.run.node',
 		leat.header('Leat-Id', q.id || '/' || (extract(epoch from q.asked_at) * 1000000)::bigint || '/' || q.became)
 			|| coalesce(leat.header('traceparent', r.traceparent), ''),
-		convert_to('{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || case
+		convert_to('{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || ',"attempt":' || leat.lowest_attempt(state.it) || case
 			when q.became <> 'answered' then ',"status":"failed","error":"' || q.became || '"}'
 			when octet_length(q.value::text) > 523264 then ',"status":"failed","error":"the answer has ' || octet_length(q.value::text)
 				|| ' bytes as Postgres writes it; at most 523264 can be an output"}'

@@ -39,7 +39,7 @@ Test(run_answer, an_answer_completes_the_node_with_its_value)
 {
 	ask_and_wait();
 	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN), .at_s = 5});
-	run_expect_told(&rig, "q completed \"yes\"");
+	run_expect_told(&rig, "q completed 1 \"yes\"");
 	relay("applied");
 	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
 	rig_sql_expect(&rig, "\"yes\"", "select node_states -> 'q' -> 'output' from leat.runs");
@@ -59,7 +59,7 @@ Test(run_answer, a_question_past_its_time_fails_the_node_as_expired)
 {
 	ask_and_wait();
 	apply((struct asking){.verb = "expire", .body = EXPIRE(QUESTION), .role = "engine", .at_s = 61});
-	run_expect_told(&rig, "q failed expired");
+	run_expect_told(&rig, "q failed 1 expired");
 	relay("applied");
 	run_expect_states(&rig, RUN_1, "failed: h skipped, q failed");
 	rig_sql_expect(&rig, "expired", "select node_states #>> '{q,error}' from leat.runs");
@@ -69,7 +69,7 @@ Test(run_answer, a_question_that_is_withdrawn_fails_the_node_as_withdrawn)
 {
 	ask_and_wait();
 	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION, ANN)});
-	run_expect_told(&rig, "q failed withdrawn");
+	run_expect_told(&rig, "q failed 1 withdrawn");
 	relay("applied");
 	run_expect_states(&rig, RUN_1, "failed: h skipped, q failed");
 }
@@ -79,12 +79,12 @@ Test(run_answer, direct_sql_is_told_as_well)
 	ask_and_wait();
 	rig_sql(&rig, "update leat.interactions set expires_at = now() + interval '1 h'");
 	client_expect(&lane, "1", "select leat.claim_interaction('" QUESTION "', '" RIG_TENANT_A "', 'c1', '" ANN "')");
-	run_expect_told(&rig, "q completed null");
+	run_expect_told(&rig, "q completed 1 null");
 	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null");
 	rig_sql(&rig, "update leat.interactions set swept_at = now()");
 	run_expect_told(&rig, "");
 	rig_sql(&rig, "truncate leat.interactions");
-	run_expect_told(&rig, "q failed withdrawn");
+	run_expect_told(&rig, "q failed 1 withdrawn");
 }
 
 Test(run_answer, a_user_who_claims_the_question_need_not_see_the_outbox)
@@ -96,7 +96,7 @@ Test(run_answer, a_user_who_claims_the_question_need_not_see_the_outbox)
 	client_set(&user, "{\"sub\":\"" ANN "\",\"tenant_id\":\"" RIG_TENANT_A "\"}", "");
 	client_expect(&user, "1", "select leat.claim_interaction('" QUESTION "', '" RIG_TENANT_A "', 'c1', '" ANN "')");
 	client_close(&user);
-	run_expect_told(&rig, "q completed null");
+	run_expect_told(&rig, "q completed 1 null");
 }
 
 Test(run_answer, asking_again_is_nothing_to_the_run)
@@ -121,7 +121,18 @@ Test(run_answer, what_was_asked_before_a_retry_is_not_told)
 	run_expect_told(&rig, "");
 	ask(ASK_NODE(QUESTION_2, RUN_1, "q"));
 	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION_2, ANN)});
-	run_expect_told(&rig, "q completed \"yes\"");
+	run_expect_told(&rig, "q completed 2 \"yes\"");
+}
+
+Test(run_answer, an_answer_on_its_way_while_the_run_is_retried_counts_for_nothing)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	run_fact(&rig, RUN_1, "cancel", "");
+	run_fact(&rig, RUN_1, "retry", "");
+	run_expect_told(&rig, "q completed 1 \"yes\"");
+	relay("applied");
+	run_expect_states(&rig, RUN_1, "running: h pending, q pending");
 }
 
 Test(run_answer, a_run_that_is_cancelled_takes_its_open_questions_back)
@@ -166,7 +177,7 @@ Test(run_answer, an_answer_that_is_too_long_for_a_fact_fails_the_node)
 		" from leat.outbox where subject like '%%.engine.run.node'");
 	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null, value = null");
 	rig_sql(&rig, "update leat.interactions set status = 'answered', claimed_at = now(), value = to_jsonb(repeat('x', 523263))");
-	run_expect_told(&rig, "q failed the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output");
+	run_expect_told(&rig, "q failed 1 the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output");
 }
 
 Test(run_answer, questions_below_a_split_are_told_apart)
@@ -178,7 +189,7 @@ Test(run_answer, questions_below_a_split_are_told_apart)
 	ask(ASK_NODE(QUESTION_2, RUN_2, "q[0]"));
 	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
 	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION_2, ANN)});
-	run_expect_told(&rig, "q[1] completed \"yes\", q[0] failed withdrawn");
+	run_expect_told(&rig, "q[1] completed 1 \"yes\", q[0] failed 1 withdrawn");
 	relay("applied, applied");
 	run_expect_states(&rig, RUN_2, "failed: c failed, q[0] failed, q[1] completed, s completed");
 }

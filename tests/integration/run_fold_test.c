@@ -312,11 +312,13 @@ Test(run_fold, a_retry_starts_again_from_what_failed_only)
 	expect("running", "a[0] completed, a[1] pending, b completed, c pending, e pending, s completed");
 	expect_resumes(1);
 	expect_member("a[1]", "generation", "1");
-	expect_member("a[1]", "attempt", "0");
+	expect_member("a[1]", "attempt", "3");
+	expect_member("a[1]", "attempts_before", "3");
 	expect_member("a[1]", "error", "");
 	expect_member("a[0]", "generation", "0");
 	rig_sql_expect(&rig, "1 t", "select generation || ' ' || (finished_at is null)::text::char(1) from leat.runs");
 	tell("a[1] completed", "'output':1");
+	expect_member("a[1]", "attempt", "4");
 	expect_member("c", "output", "[0, 1]");
 	expect_resumes(1);
 	tell("e completed", "");
@@ -393,6 +395,25 @@ Test(run_fold, of_a_nodes_attempts_the_latest_counts_and_the_first_end)
 	expect("completed", "w completed");
 	rig_sql_expect(&rig, "3", "select count(*) from leat.activity where detail ? 'ignored' and outcome = 'applied'");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.outbox where subject like 'leat.dead.%%'"), 0);
+}
+
+Test(run_fold, what_was_begun_before_a_retry_counts_for_nothing_after_it)
+{
+	facts_save_graph(&rig, "w");
+	tell("start", "");
+	tell("w running", "'attempt':1");
+	tell("w failed", "'attempt':2");
+	tell("retry", "");
+	tell("w running", "'attempt':2");
+	tell("w completed", "'attempt':1,'output':'of the first generation'");
+	expect("running", "w pending");
+	tell("w running", "");
+	expect_member("w", "attempt", "3");
+	tell("w completed", "'attempt':2,'output':'of the first generation'");
+	expect("running", "w running");
+	tell("w completed", "'attempt':3,'output':'of the second'");
+	expect_member("w", "output", "of the second");
+	rig_sql_expect(&rig, "3", "select count(*) from leat.activity where detail ? 'ignored'");
 }
 
 Test(run_fold, what_is_refused_says_why_and_changes_nothing)

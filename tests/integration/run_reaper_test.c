@@ -100,6 +100,20 @@ Test(run_reaper, when_its_attempts_are_used_up_the_node_fails)
 	run_expect_states(&rig, RUN_1, "running: a failed, b failed, q pending, z skipped");
 }
 
+Test(run_reaper, a_retried_node_has_all_its_attempts_again)
+{
+	run_fact(&rig, RUN_1, "node", ",'node_id':'a','status':'failed','attempt':2");
+	run_fact(&rig, RUN_1, "retry", "");
+	rig_sql(&rig, "truncate leat.outbox");
+	claim(RUN_1, "a", 3, -1);
+	client_expect(&keeper, "1 0", REAP);
+	run_expect_told(&rig, "a running 3");
+	rig_sql_expect(&rig, "applied", "select relay_facts()");
+	claim(RUN_1, "a", 4, -1);
+	client_expect(&keeper, "1 1", REAP);
+	run_expect_told(&rig, "a failed 4 worker_heartbeat_lost");
+}
+
 Test(run_reaper, that_a_node_failed_is_told_again_while_nobody_hears_it_and_counts_once)
 {
 	claim(RUN_1, "b", 3, -1);

@@ -84,6 +84,7 @@ struct leat_msg {
 	uint64_t seq;         /* of the stream; 0 when it did not come from one */
 	uint64_t pending;     /* how many more the durable has behind it */
 	uint64_t delivered;   /* how often it was delivered; may go backwards, so never decide by it */
+	uint64_t nth;         /* which of its consumer's deliveries this is, from 1 */
 	int64_t timestamp_ns; /* when the stream stored it, Unix time */
 	void *handle;         /* lib/bus's own */
 };
@@ -178,6 +179,7 @@ struct leat_stream_state {
 	uint64_t bytes;
 	uint64_t first_seq;
 	uint64_t last_seq;
+	uint64_t consumers;
 	int64_t first_ns; /* timestamp of the first message that is still stored; 0 for none */
 	int64_t last_ns;  /* of the last */
 };
@@ -200,6 +202,51 @@ enum leat_kind leat_stream_get_time(struct leat_bus *bus, const char *stream, ui
  */
 enum leat_kind leat_stream_get_next(struct leat_bus *bus, const char *stream, const char *subject, uint64_t *seq, struct leat_msg *out,
 	struct leat_error *err) __attribute__((warn_unused_result));
+/*
+ * First message at or after `*seq` that was stored at or after a time: *seq becomes its sequence, or the one behind the stream's last
+ * message when there is none. Some thirty requests. It trusts that times in a stream grow.
+ */
+enum leat_kind leat_stream_find_time(struct leat_bus *bus, const char *stream, int64_t timestamp_ns, uint64_t *seq, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
+/* ---- reading a stream through, without a durable ---- */
+
+/*
+ * From one sequence to another, each message once and in order, as the stream holds it; no consumer that others use is touched or made.
+ * Sequences that the stream does not hold (retention, deletion) are told as a range, and only then: a message that got lost on its way is
+ * fetched again. Memory: at most two fetches of 1,000 messages or 4 MiB each. Runs on a server that goes and comes back. One thread.
+ */
+struct leat_reader;
+
+enum leat_read {
+	LEAT_READ_MESSAGE, /* out->msg is the caller's to free */
+	LEAT_READ_GONE,    /* the stream does not hold out->first_seq to out->last_seq: once for each such range, in order */
+	LEAT_READ_END,     /* all up to the end was told, and it stays so */
+	LEAT_READ_WAIT,    /* nothing within the time. *err is filled when the server is away: call again, it goes on by itself */
+	LEAT_READ_FAILED,  /* *err: the stream is gone (not_found), or another one by now (conflict: made again, restored, cut). It stays so */
+};
+
+struct leat_reading {
+	struct leat_msg msg;
+	uint64_t first_seq;
+	uint64_t last_seq;
+};
+
+/*
+ * Reads from_seq (0: from 1) to to_seq (0: the last), but not beyond the stream's last message at this moment; where from_seq is beyond
+ * that, the end comes at once. TEMPORARY when the server is away, PERMANENT with not_found when there is no such stream.
+ */
+enum leat_kind leat_reader_open(struct leat_reader **out, struct leat_bus *bus, const char *stream, uint64_t from_seq, uint64_t to_seq,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* NULL is fine. Messages handed out stay valid. */
+void leat_reader_close(struct leat_reader *reader);
+/* Waits at most timeout_ms (0: hardly; it may still ask the server something, with its request_timeout_ms). */
+enum leat_read leat_reader_next(struct leat_reader *reader, int64_t timeout_ms, struct leat_reading *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* The stream as it was when the reader was opened. */
+const struct leat_stream_state *leat_reader_get_state(const struct leat_reader *reader);
+/* Last sequence that it will read or tell of; 0 for an empty stream. */
+uint64_t leat_reader_end_seq(const struct leat_reader *reader);
 
 /* ---- pulling from a durable consumer ---- */
 

@@ -30,6 +30,7 @@ bool bus_delivery_read(struct leat_msg *msg)
 	const char *const *numbers = tokens + (count == SHORT_FORM ? 4 : 6);
 	msg->delivered = strtoull(numbers[0], NULL, 10);
 	msg->seq = strtoull(numbers[1], NULL, 10);
+	msg->nth = strtoull(numbers[2], NULL, 10);
 	msg->timestamp_ns = strtoll(numbers[3], NULL, 10);
 	msg->pending = strtoull(numbers[4], NULL, 10);
 	return msg->seq > 0;

@@ -170,4 +170,12 @@ int64_t bus_json_time_ns(const json_t *object, const char *name);
 enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));
 
+/* ---- pull.c, for readers: the same on a consumer that is there, whatever its kind ---- */
+
+/* On the consumer options->durable. `losses`: bus_link_losses(&bus->prompt) before the consumer was made. */
+enum leat_kind bus_pull_start(struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, uint64_t losses,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* Frees it with all that has arrived; gives nothing back. NULL is fine. */
+void bus_pull_drop(struct leat_pull *pull);
+
 #endif

@@ -48,12 +48,10 @@ struct leat_pull {
 	bool paused;
 };
 
-enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+enum leat_kind bus_pull_start(
+	struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, uint64_t losses, struct leat_error *err)
 {
 	*out = NULL;
-	uint64_t losses = bus_link_losses(&bus->prompt); /* before anything that a loss could undo */
-	if (bus_durable_ensure(bus, options, err) != LEAT_OK)
-		return err->kind;
 	struct leat_pull *pull = leat_alloc_zero(1, sizeof *pull);
 	int64_t largest_bytes = (int64_t)leat_bus_max_payload(bus) + FRAME_BYTES;
 	pull->bus = bus;
@@ -72,11 +70,20 @@ enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, cons
 	if (s == NATS_OK)
 		s = bus_mailbox_open(&pull->mailbox, &bus->prompt, leat_buf_text(&subject), NULL);
 	if (s != NATS_OK) {
-		leat_pull_close(pull);
+		bus_pull_drop(pull);
 		return bus_fail(err, s, "subscribing for consumer %s of %s", options->durable, options->stream);
 	}
 	*out = pull;
 	return LEAT_OK;
+}
+
+enum leat_kind leat_pull_open(struct leat_pull **out, struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
+{
+	*out = NULL;
+	uint64_t losses = bus_link_losses(&bus->prompt); /* before anything that a loss could undo */
+	if (bus_durable_ensure(bus, options, err) != LEAT_OK)
+		return err->kind;
+	return bus_pull_start(out, bus, options, losses, err);
 }
 
 /* ---- asking ---- */
@@ -285,15 +292,21 @@ static void end_and_give_back(struct leat_pull *pull)
 	struct leat_msg msg;
 	while (bus_mailbox_take(pull->mailbox, 0, &msg))
 		give_back(pull, &msg);
-	bus_mailbox_free(pull->mailbox);
 }
 
 void leat_pull_close(struct leat_pull *pull)
 {
 	if (pull == NULL)
 		return;
-	if (pull->mailbox != NULL)
-		end_and_give_back(pull);
+	end_and_give_back(pull);
+	bus_pull_drop(pull);
+}
+
+void bus_pull_drop(struct leat_pull *pull)
+{
+	if (pull == NULL)
+		return;
+	bus_mailbox_free(pull->mailbox);
 	free(pull->ask_subject);
 	free(pull->stream);
 	free(pull->durable);

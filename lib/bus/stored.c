@@ -70,3 +70,30 @@ enum leat_kind leat_stream_get_next(
 	*seq = out->seq;
 	return LEAT_OK;
 }
+
+/* The lowest at which what is stored from there on is late enough lies in [low, high]. */
+enum leat_kind leat_stream_find_time(struct leat_bus *bus, const char *stream, int64_t timestamp_ns, uint64_t *seq, struct leat_error *err)
+{
+	struct leat_stream_state state;
+	if (leat_stream_get_state(bus, stream, &state, err) != LEAT_OK)
+		return err->kind;
+	uint64_t low = *seq > state.first_seq ? *seq : state.first_seq;
+	uint64_t high = state.last_seq + 1;
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		uint64_t found = middle;
+		struct leat_msg msg;
+		enum leat_kind kind = leat_stream_get_next(bus, stream, ">", &found, &msg, err);
+		if (kind != LEAT_OK && err->code != LEAT_CODE_NOT_FOUND)
+			return kind;
+		bool late = kind != LEAT_OK || msg.timestamp_ns >= timestamp_ns;
+		if (kind == LEAT_OK)
+			leat_msg_free(&msg);
+		if (late)
+			high = middle;
+		else
+			low = found + 1;
+	}
+	*seq = low > *seq ? low : *seq;
+	return LEAT_OK;
+}

@@ -126,6 +126,7 @@ enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, s
 		.bytes = (uint64_t)bus_json_int(state, "bytes"),
 		.first_seq = (uint64_t)bus_json_int(state, "first_seq"),
 		.last_seq = (uint64_t)bus_json_int(state, "last_seq"),
+		.consumers = (uint64_t)bus_json_int(state, "consumer_count"),
 		.first_ns = bus_json_int(state, "messages") > 0 ? bus_json_time_ns(state, "first_ts") : 0,
 		.last_ns = bus_json_time_ns(state, "last_ts"),
 	};

@@ -104,10 +104,14 @@ void verify_pass_sql(const struct verify *v, struct leat_buf *sql, const char *c
 struct leat_pg *verify_pg(const struct verify *v);
 void verify_count(struct verify *v, const struct verify_fold *fold, uint64_t rows);
 /*
- * Whether the fold has seen all that was ever settled in the stream. If not, the oldest messages are gone: what is not known from facts may
- * have come from them, which is no finding but is counted by verify_count_unknown. True only once the stream has been fed.
+ * What a fold can't know, since the message is gone from the stream: a position that no fact of this pass had, although it was settled, or may
+ * have been. verify_knows_all: there is none. What rests on a lost position is no finding; verify_count_unknown counts the rows. A row may
+ * still be found different by what is known of it. Meaningful once the stream has been fed.
  */
 bool verify_knows_all(const struct verify *v, enum verify_stream stream);
+bool verify_is_lost(const struct verify *v, enum verify_stream stream, int64_t position);
+/* Whether the fact of that position was a hole. */
+bool verify_is_hole(const struct verify *v, enum verify_stream stream, int64_t position);
 void verify_count_unknown(struct verify *v, const struct verify_fold *fold, uint64_t rows);
 
 /* ---- values ---- */

@@ -10,7 +10,7 @@ struct ranges {
 	struct range {
 		int64_t first;
 		int64_t last;
-	} *list;
+	} * list;
 	size_t count;
 	size_t room;
 };

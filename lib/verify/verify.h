@@ -29,22 +29,19 @@
 enum verify_stream { VERIFY_CONTROL, VERIFY_ENTITY, VERIFY_RUN, VERIFY_STREAMS };
 const char *verify_stream_name(enum verify_stream stream); /* "LEAT_ENTITY" */
 
-enum verify_outcome { VERIFY_APPLIED, VERIFY_DUPLICATE, VERIFY_REJECTED };
-
 /*
- * A message of the stream with what the ledger of the snapshot says of it. Those that the snapshot's ledger does not know (above the cut,
- * parked) are no facts. Everything is borrowed, until the feed returns.
+ * A message of the stream that the ledger of the snapshot calls applied, and what else it says of it. Duplicates and rejected ones are no
+ * facts, since they change nothing, nor are those that the snapshot's ledger does not know (above the cut, parked). Everything is borrowed,
+ * until the feed returns.
  */
 struct verify_fact {
 	enum verify_stream stream;
 	int64_t position;
-	int64_t write_position;           /* of what it writes: the origin's for a redrive, else `position` */
-	int64_t at_us;                    /* the message's time, microseconds since 1970, as Postgres keeps it */
-	const struct leat_intent *intent; /* whole, when outcome is VERIFY_APPLIED; else as far as it could be decoded */
-	const char *body;                 /* what `intent` was decoded from: JSON text that leat_json_walk may walk */
+	int64_t write_position; /* of what it writes: the origin's for a redrive, else `position` */
+	int64_t at_us;          /* the message's time, microseconds since 1970, as Postgres keeps it */
+	const struct leat_intent *intent;
+	const char *body; /* what `intent` was decoded from: JSON text that leat_json_walk may walk */
 	size_t body_bytes;
-	enum verify_outcome outcome;
-	const char *code;        /* NULL for none */
 	struct leat_json detail; /* what the ledger adds, an object; LEAT_JSON_NONE for nothing. Never of a hole */
 	/*
 	 * Below the floor, and yet the ledger does not know it. It has been reported; a fold takes it for applied, so that what it wrote is not
@@ -104,9 +101,9 @@ void verify_pass_sql(const struct verify *v, struct leat_buf *sql, const char *c
 struct leat_pg *verify_pg(const struct verify *v);
 void verify_count(struct verify *v, const struct verify_fold *fold, uint64_t rows);
 /*
- * What a fold can't know, since the message is gone from the stream: a position that no fact of this pass had, although it was settled, or may
- * have been. verify_knows_all: there is none. What rests on a lost position is no finding; verify_count_unknown counts the rows. A row may
- * still be found different by what is known of it. Meaningful once the stream has been fed.
+ * What a fold can't know, since the message is gone from the stream: a position that no fact of this pass had, although it was settled, or
+ * may have been. verify_knows_all: there is none. What rests on a lost position is no finding; verify_count_unknown counts the rows. A row
+ * may still be found different by what is known of it. Meaningful once the stream has been fed.
  */
 bool verify_knows_all(const struct verify *v, enum verify_stream stream);
 bool verify_is_lost(const struct verify *v, enum verify_stream stream, int64_t position);

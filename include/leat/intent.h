@@ -11,6 +11,7 @@
 #include "leat/buf.h"
 #include "leat/error.h"
 #include "leat/param.h"
+#include "leat/shape.h"
 #include "leat/uuid.h"
 
 #include <stdbool.h>
@@ -51,17 +52,18 @@ struct leat_field {
 	const char *choices; /* words with a bar between them */
 	int64_t lowest;
 	int64_t highest;
+	const char *only_with; /* NULL, or the CHOICE field that has to be there too and to say `only_when` */
+	const char *only_when;
 };
 
 #define LEAT_INTENT_FIELDS 8
 
 /* What names the target. */
 enum leat_target {
-	LEAT_TARGET_ID,          /* the row's first field, a UUID */
-	LEAT_TARGET_ID_OR_KEY,   /* exactly one of entity_id, the first field, and key */
-	LEAT_TARGET_IDS,         /* the first field, several UUIDs */
-	LEAT_TARGET_ID_OR_AGENT, /* exactly one of run_id, the first field, and agent_id */
-	LEAT_TARGET_NONE,        /* a list */
+	LEAT_TARGET_ID,        /* the row's first field, a UUID */
+	LEAT_TARGET_ID_OR_KEY, /* the same, or else what entity_type and key make */
+	LEAT_TARGET_IDS,       /* the first field, several UUIDs */
+	LEAT_TARGET_NONE,      /* a list */
 };
 
 struct leat_intent_type {
@@ -70,6 +72,8 @@ struct leat_intent_type {
 	enum leat_target target;
 	struct leat_field fields[LEAT_INTENT_FIELDS]; /* up to the first without a name */
 	const char *about;                            /* one line for the README's table */
+	const char *either[2];                        /* NULL, or the fields of which it has exactly one way: leat/either.h */
+	const struct leat_shape *results[2];          /* `result` of the outcome or answer: this, or that when there are two */
 };
 
 /* The rows, in the order of the README; *count of them. Static. */

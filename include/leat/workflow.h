@@ -18,6 +18,7 @@
 
 #define LEAT_NODE_ID_BYTES 64
 #define LEAT_SECRET_NAME_BYTES 64
+#define LEAT_NODE_HEADERS 64 /* of a request, at most */
 
 /* ---- the table ---- */
 
@@ -62,6 +63,8 @@ struct leat_node_type {
 	enum leat_node_kind kind;
 	struct leat_node_param params[LEAT_NODE_PARAMS]; /* up to the first without a name */
 	const char *about;
+	const char *either[2]; /* NULL, or the parameters of which it has at most one way: leat/either.h */
+	const char *needs_any; /* NULL, or parameters of which it has at least one: "content metadata" */
 };
 
 /* The rows, in the order of `enum leat_node_kind`; *count of them. Static. */

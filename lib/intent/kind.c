@@ -1,6 +1,8 @@
 /* What one does with a table of messages, intents or queries: find a row, find a field, print it. */
 #include "parts.h"
 
+#include "leat/either.h"
+
 #include <string.h>
 
 static bool equals(const char *name, const char *text, size_t bytes)
@@ -69,28 +71,41 @@ static void describe_choices(struct leat_buf *out, const char *choices)
 	leat_buf_add_text(out, "\"");
 }
 
-static bool names_target(const struct leat_field *field)
+/* `"entity_id" or ("entity_type" and "key")` */
+static void describe_ways(struct leat_buf *out, const struct leat_intent_type *type)
 {
-	return field->type == LEAT_FIELD_UUID || field->type == LEAT_FIELD_TYPE || field->type == LEAT_FIELD_KEY;
+	for (int way = 0; way < 2; way++) {
+		const char *blank = strchr(type->either[way], ' ');
+		leat_buf_add_text(out, way > 0 ? " or " : "");
+		if (blank != NULL)
+			leat_buf_printf(out, "(\"%.*s\" and \"%s\")", (int)(blank - type->either[way]), type->either[way], blank + 1);
+		else
+			leat_buf_printf(out, "\"%s\"", type->either[way]);
+	}
 }
 
+static void describe_field(struct leat_buf *out, const struct leat_field *field)
+{
+	leat_buf_printf(out, "\"%s\"%s", field->name, value_shape(field->type));
+	if (field->type == LEAT_FIELD_CHOICE)
+		describe_choices(out, field->choices);
+	leat_buf_add_text(out, field->required ? "" : "?");
+}
+
+/* The ways stand where the first field of them does. */
 static void describe_body(struct leat_buf *out, const struct leat_intent_type *type)
 {
-	bool choice = type->target == LEAT_TARGET_ID_OR_KEY;
-	if (choice && leat_intent_field(type, LEAT_FIELD_TYPE)->required)
-		leat_buf_add_text(out, "\"entity_id\" or \"key\", \"entity_type\"");
-	else if (choice)
-		leat_buf_add_text(out, "\"entity_id\" or (\"entity_type\" and \"key\")");
-	const char *between = type->target == LEAT_TARGET_ID_OR_AGENT ? " or " : ", ";
+	bool told = false;
 	for (size_t i = 0; i < leat_intent_field_count(type); i++) {
-		const struct leat_field *field = &type->fields[i];
-		if (choice && names_target(field))
+		bool in_a_way = leat_either_way(type->either, type->fields[i].name) >= 0;
+		if (in_a_way && told)
 			continue;
-		leat_buf_printf(out, "%s\"%s\"%s", choice || i > 0 ? between : "", field->name, value_shape(field->type));
-		if (field->type == LEAT_FIELD_CHOICE)
-			describe_choices(out, field->choices);
-		if (!field->required && type->target != LEAT_TARGET_ID_OR_AGENT)
-			leat_buf_add_text(out, "?");
+		leat_buf_add_text(out, i > 0 ? ", " : "");
+		if (in_a_way)
+			describe_ways(out, type);
+		else
+			describe_field(out, &type->fields[i]);
+		told = told || in_a_way;
 	}
 }
 

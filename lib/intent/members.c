@@ -80,41 +80,12 @@ static void name_target(struct leat_reading *reading, const struct leat_json *en
 	leat_uuid_from_name(&reading->out->target, &reading->out->subject.tenant, name.data, name.len);
 }
 
-/* entity_id or key, not both. The type belongs to the key, except where the message needs it anyway. */
-static enum leat_kind choose_target(struct leat_reading *reading)
+/* entity_type and key, where they stand for the id. */
+static void choose_target(struct leat_reading *reading)
 {
-	const struct leat_intent_type *type = reading->out->type;
-	const struct leat_json *id = get(reading, LEAT_FIELD_UUID);
-	const struct leat_json *entity_type = get(reading, LEAT_FIELD_TYPE);
 	const struct leat_json *key = get(reading, LEAT_FIELD_KEY);
-	const struct leat_field *type_field = leat_intent_field(type, LEAT_FIELD_TYPE);
-	bool type_alone = type_field != NULL && type_field->required;
-	const char *fault = NULL;
-	if (id != NULL && key != NULL)
-		fault = "takes entity_id or key, not both";
-	else if (id == NULL && key == NULL)
-		fault = type_alone ? "needs entity_id or key" : "needs entity_id, or entity_type and key";
-	else if (key != NULL && entity_type == NULL)
-		fault = "needs entity_type with key";
-	else if (id != NULL && entity_type != NULL && !type_alone)
-		fault = "takes entity_type only with key, not with entity_id";
-	if (fault != NULL)
-		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s.%s %s", type->noun, type->verb, fault);
 	if (key != NULL)
-		name_target(reading, entity_type, key);
-	return LEAT_OK;
-}
-
-/* run_id or agent_id, not both. */
-static enum leat_kind check_run_or_agent(struct leat_reading *reading)
-{
-	const struct leat_intent_type *type = reading->out->type;
-	bool by_run = get(reading, LEAT_FIELD_UUID) != NULL;
-	bool by_agent = get(reading, LEAT_FIELD_TEXT) != NULL;
-	if (by_run == by_agent)
-		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s.%s %s", type->noun, type->verb,
-			by_run ? "takes run_id or agent_id, not both" : "needs run_id or agent_id");
-	return LEAT_OK;
+		name_target(reading, get(reading, LEAT_FIELD_TYPE), key);
 }
 
 static enum leat_kind refuse_nothing(struct leat_reading *reading)
@@ -140,12 +111,10 @@ static enum leat_kind check_names(struct leat_reading *reading)
 
 static enum leat_kind read_all(struct leat_reading *reading, const struct leat_json *body)
 {
-	if (read_members(reading, body) != LEAT_OK || check_required(reading) != LEAT_OK)
+	if (read_members(reading, body) != LEAT_OK || check_required(reading) != LEAT_OK || leat_reading_check_together(reading) != LEAT_OK)
 		return LEAT_PERMANENT;
-	if (reading->out->type->target == LEAT_TARGET_ID_OR_KEY && choose_target(reading) != LEAT_OK)
-		return LEAT_PERMANENT;
-	if (reading->out->type->target == LEAT_TARGET_ID_OR_AGENT && check_run_or_agent(reading) != LEAT_OK)
-		return LEAT_PERMANENT;
+	if (reading->out->type->target == LEAT_TARGET_ID_OR_KEY)
+		choose_target(reading);
 	return check_names(reading);
 }
 

@@ -17,6 +17,9 @@ struct leat_reading {
 enum leat_kind leat_reading_field(struct leat_reading *reading, const struct leat_field *field, const struct leat_json *value)
 	__attribute__((warn_unused_result));
 
+/* Fields that exclude or need each other (`either`, `only_with`), once all members were read and none of the required ones is missing. */
+enum leat_kind leat_reading_check_together(struct leat_reading *reading) __attribute__((warn_unused_result));
+
 /* `<field>: expected <what>, found <value>`. */
 enum leat_kind leat_reading_mistyped(struct leat_reading *reading, const char *field, const char *expected, const struct leat_json *value);
 

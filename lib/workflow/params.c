@@ -1,8 +1,10 @@
 /*
- * The parameters of the nodes against the table's rows: each known and of its type, none missing; then what only a merge has to keep to.
+ * The parameters of the nodes against the table's rows: each known and of its type, none missing; then what needs all of them.
  * Any of them may be a reference instead, of which only the form is known here. Fails at the first fault: `node "a": url: …`.
  */
 #include "reading.h"
+
+#include "leat/either.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -67,19 +69,6 @@ static enum leat_kind check_required(struct leat_node_reading *reading)
 	return LEAT_REFUSE(reading->err, "%s is missing; %s nodes need %s", missing, type->name, leat_buf_text(&needed));
 }
 
-static const struct leat_json *get(const struct leat_node *node, const char *name)
-{
-	size_t index = 0;
-	while (strcmp(node->type->params[index].name, name) != 0)
-		index++;
-	return &node->values[index];
-}
-
-static bool has(const struct leat_node *node, const char *name)
-{
-	return get(node, name)->type != LEAT_JSON_NONE;
-}
-
 static int64_t count_fields(struct leat_node_reading *reading, const struct leat_json *object)
 {
 	int64_t count = 0;
@@ -91,20 +80,56 @@ static int64_t count_fields(struct leat_node_reading *reading, const struct leat
 	return count;
 }
 
-static enum leat_kind check_merge(struct leat_node_reading *reading)
+/* Of a merge: as many as an entity.merge may name. */
+static enum leat_kind check_fields(struct leat_node_reading *reading)
 {
 	const struct leat_node *node = reading->node;
-	if (has(node, "entity_id") && (has(node, "entity_type") || has(node, "key")))
-		return LEAT_REFUSE(reading->err, "a merge takes entity_id, or entity_type and key, not both");
-	if (has(node, "entity_type") != has(node, "key"))
-		return LEAT_REFUSE(reading->err, "%s is missing; entity_type and key go together", has(node, "key") ? "entity_type" : "key");
-	if (!has(node, "content") && !has(node, "metadata"))
-		return LEAT_REFUSE(reading->err, "a merge needs content or metadata: the fields to write");
-	int64_t fields = count_fields(reading, get(node, "content")) + count_fields(reading, get(node, "metadata"));
+	int64_t fields = 0;
+	for (size_t i = 0; i < leat_node_param_count(node->type); i++)
+		if (node->type->params[i].value == LEAT_VALUE_FIELDS)
+			fields += count_fields(reading, &node->values[i]);
 	if (fields > reading->limits->max_fields)
 		return leat_fail(reading->err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE,
 			"the merge names %" PRId64 " fields; the limit is %" PRId64 " (--max-fields)", fields, reading->limits->max_fields);
 	return LEAT_OK;
+}
+
+static enum leat_kind check_either(struct leat_node_reading *reading)
+{
+	const struct leat_node_type *type = reading->node->type;
+	struct leat_either found = {0};
+	if (type->either[0] == NULL)
+		return LEAT_OK;
+	for (size_t i = 0; i < leat_node_param_count(type); i++)
+		leat_either_note(&found, type->either, type->params[i].name, reading->node->values[i].type != LEAT_JSON_NONE);
+	if (found.sent[0] != NULL && found.sent[1] != NULL) {
+		LEAT_BUF_SCOPED ways = LEAT_BUF_INIT;
+		leat_either_write(&ways, type->either);
+		return LEAT_REFUSE(reading->err, "a %s takes %s, not both", type->name, leat_buf_text(&ways));
+	}
+	int way = found.sent[0] != NULL ? 0 : 1;
+	if (found.sent[way] == NULL || found.missing[way] == NULL)
+		return LEAT_OK;
+	const char *blank = strchr(type->either[way], ' ');
+	return LEAT_REFUSE(reading->err, "%s is missing; %.*s and %s go together", found.missing[way], (int)(blank - type->either[way]),
+		type->either[way], blank + 1);
+}
+
+static enum leat_kind check_any(struct leat_node_reading *reading)
+{
+	const struct leat_node_type *type = reading->node->type;
+	const char *const wanted[2] = {type->needs_any, NULL};
+	LEAT_BUF_SCOPED names = LEAT_BUF_INIT;
+	if (type->needs_any == NULL)
+		return LEAT_OK;
+	for (size_t i = 0; i < leat_node_param_count(type); i++) {
+		if (leat_either_way(wanted, type->params[i].name) < 0)
+			continue;
+		if (reading->node->values[i].type != LEAT_JSON_NONE)
+			return LEAT_OK;
+		leat_buf_printf(&names, "%s%s", names.len > 0 ? " or " : "", type->params[i].name);
+	}
+	return LEAT_REFUSE(reading->err, "a %s needs %s: the fields to write", type->name, leat_buf_text(&names));
 }
 
 static enum leat_kind read_node(struct leat_node_reading *reading)
@@ -115,7 +140,9 @@ static enum leat_kind read_node(struct leat_node_reading *reading)
 			return LEAT_PERMANENT;
 	if (check_required(reading) != LEAT_OK)
 		return LEAT_PERMANENT;
-	return reading->node->type->kind == LEAT_NODE_MERGE ? check_merge(reading) : LEAT_OK;
+	if (check_either(reading) != LEAT_OK || check_any(reading) != LEAT_OK)
+		return LEAT_PERMANENT;
+	return check_fields(reading);
 }
 
 enum leat_kind leat_definition_read_params(struct leat_definition *out, const struct leat_params *limits, struct leat_error *err)

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define HEADER_LIMIT 64
-
 /* ---- url (RFC 3986) ---- */
 
 static struct leat_text part(const char *from, const char *to)
@@ -152,12 +150,12 @@ enum leat_kind leat_node_read_headers(struct leat_node_reading *reading, const s
 {
 	if (value->type != LEAT_JSON_OBJECT)
 		return leat_node_expected(reading, "an object of texts, or a reference", value);
-	struct leat_json names[HEADER_LIMIT];
+	struct leat_json names[LEAT_NODE_HEADERS];
 	size_t count = 0;
 	struct leat_json_walk walk = leat_json_walk(value);
 	for (struct leat_json name, header; leat_json_next(&walk, &name, &header);) {
-		if (count == HEADER_LIMIT)
-			return LEAT_REFUSE(reading->err, "expected at most %d of them, found more", HEADER_LIMIT);
+		if (count == LEAT_NODE_HEADERS)
+			return LEAT_REFUSE(reading->err, "expected at most %d of them, found more", LEAT_NODE_HEADERS);
 		names[count++] = name;
 		if (read_header(reading, &name, &header) != LEAT_OK || refuse_twice(reading, names, count) != LEAT_OK)
 			return LEAT_PERMANENT;

@@ -38,7 +38,7 @@ static const struct leat_node_type table[] = {
 			{"key", LEAT_VALUE_ENTITY_KEY, false, .about = "with `entity_type`"},
 			{"content", LEAT_VALUE_FIELDS, false, .about = "fields to write; this, `metadata` or both"},
 			{"metadata", LEAT_VALUE_FIELDS, false, .about = "fields to write"}},
-		"writes fields into an entity, as an `entity.merge`"},
+		"writes fields into an entity, as an `entity.merge`", .either = {"entity_id", "entity_type key"}, .needs_any = "content metadata"},
 	[LEAT_NODE_QUESTION] = {"question", LEAT_NODE_QUESTION,
 		{{"connection_id", LEAT_VALUE_TEXT, true, .lowest = 1, .highest = CONNECTION_BYTES, .about = "where the person is asked"},
 			{"expected_user_id", LEAT_VALUE_UUID, true, .about = "who may answer"},

@@ -134,10 +134,10 @@ Test(merge, refuses_other_shapes)
 	static const struct refusal refusals[] = {
 		{"{}", "needs entity_id, or entity_type and key"},
 		{"{\"content\":{}}", "needs entity_id, or entity_type and key"},
-		{"{\"entity_type\":\"order\"}", "needs entity_id, or entity_type and key"},
+		{"{\"entity_type\":\"order\"}", "needs key with entity_type"},
 		{"{\"key\":\"k\"}", "needs entity_type with key"},
 		{"{" ID ",\"key\":\"k\",\"entity_type\":\"order\"}", "not both"},
-		{"{" ID ",\"entity_type\":\"order\"}", "entity_type only with key"},
+		{"{" ID ",\"entity_type\":\"order\"}", "takes entity_id, or entity_type and key, not both"},
 		{"{\"entity_id\":17}", "entity_id: expected a UUID as text, found the number 17"},
 		{"{\"entity_id\":\"17\"}", "found the text \"17\""},
 		{"{\"entity_id\":null}", "found null"},

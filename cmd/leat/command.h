@@ -18,6 +18,7 @@ int leat_cmd_consume(struct leat_params *params, int argc, char **argv);
 int leat_cmd_publish(struct leat_params *params, int argc, char **argv);
 int leat_cmd_status(struct leat_params *params, int argc, char **argv);
 int leat_cmd_runs(struct leat_params *params, int argc, char **argv);
+int leat_cmd_schema(struct leat_params *params, int argc, char **argv);
 int leat_cmd_dead(struct leat_params *params, int argc, char **argv);
 
 /* A flag of one command; settings are taken before (leat/param.h). It has a value, text or number, or it is on once it is given. */

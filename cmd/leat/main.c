@@ -76,6 +76,13 @@ static const struct command commands[] = {
 		"dead letters: intents that were rejected for good",
 		"  list  the newest 50 (--limit), newest last\n"
 		"  show  one of them whole: headers and body\n"},
+	{"schema", leat_cmd_schema, "[NAME | --list | --asyncapi]", "what messages look like, for programs: JSON Schemas, AsyncAPI",
+		"Without a word all schemas (JSON Schema 2020-12), each by name in $defs; with NAME that one and what it refers to.\n"
+		"\n"
+		"  --list      the names: NOUN.VERB for intents and queries, NOUN.VERB.outcome, NOUN.VERB.answer, leat.NOUN.WHAT for events\n"
+		"  --asyncapi  an AsyncAPI 3.0 document: subjects, messages, headers, what answers what\n"
+		"\n"
+		"Limits are those of this command's settings: --max-fields, --max-key-bytes and so on.\n"},
 	{"help", run_help, "[COMMAND | settings | messages | queries | nodes | lanes]",
 		"this list, one command, every setting, message, query, node type or lane", ""},
 	{"version", run_version, "", "the version of this program", ""},

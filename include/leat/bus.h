@@ -159,6 +159,25 @@ int leat_inbox_fd(struct leat_inbox *inbox);
 enum leat_kind leat_inbox_next(struct leat_inbox *inbox, int64_t timeout_ms, struct leat_msg *out, struct leat_error *err)
 	__attribute__((warn_unused_result));
 
+/* ---- looking into the server, for operators ---- */
+
+/*
+ * What JetStream says to `$JS.API.<what>` ("STREAM.INFO.LEAT_ENTITY"), as it says it: JSON, appended to `answer`. `request`: JSON or NULL.
+ * TEMPORARY without an answer, which is also what a login that may not ask gets; the kind of the error that the answer is.
+ */
+enum leat_kind leat_bus_ask_jetstream(struct leat_bus *bus, const char *what, const char *request, struct leat_buf *answer,
+	struct leat_error *err) __attribute__((warn_unused_result));
+
+/*
+ * The server's time at some moment during this call. It makes a durable of that stream, of a random name, and deletes it. As
+ * leat_bus_ask_jetstream; an error after the time is known only means that the durable stays for ten seconds.
+ */
+enum leat_kind leat_bus_get_clock(struct leat_bus *bus, const char *stream, int64_t *unix_ns, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
+/* A setting that is another than it should be, by the server's name for it, and both values as people write them. */
+typedef void leat_bus_tell(void *argument, const char *setting, const char *found, const char *expected);
+
 /* ---- streams ---- */
 
 #define LEAT_STREAM_SUBJECTS 8
@@ -189,6 +208,9 @@ struct leat_stream_state {
  * appended to `differences` as a line for people ("LEAT_ENTITY: max_age is 24h, expected 168h"), and it is still LEAT_OK. File storage.
  */
 enum leat_kind leat_stream_ensure(struct leat_bus *bus, const struct leat_stream_config *config, struct leat_buf *differences,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* Tells each difference, and makes nothing. PERMANENT with code not_found when there is no such stream. */
+enum leat_kind leat_stream_compare(struct leat_bus *bus, const struct leat_stream_config *config, leat_bus_tell *tell, void *argument,
 	struct leat_error *err) __attribute__((warn_unused_result));
 /* PERMANENT with code not_found when there is no such stream. */
 enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, struct leat_stream_state *out, struct leat_error *err)
@@ -316,6 +338,9 @@ enum leat_kind leat_pull_get_info(struct leat_pull *pull, struct leat_pull_info 
 	__attribute__((warn_unused_result));
 /* The same without pulling, for onlookers. PERMANENT with not_found when there is no such durable. */
 enum leat_kind leat_durable_get_info(struct leat_bus *bus, const char *stream, const char *durable, struct leat_pull_info *out,
+	struct leat_error *err) __attribute__((warn_unused_result));
+/* Tells in what the durable is another than leat_pull_open would make it. PERMANENT with not_found when there is no such durable. */
+enum leat_kind leat_durable_compare(struct leat_bus *bus, const struct leat_pull_options *options, leat_bus_tell *tell, void *argument,
 	struct leat_error *err) __attribute__((warn_unused_result));
 /* OK also when there is none. Pulls that are open on it become BROKEN; the next leat_pull_open makes it again, from the first message. */
 enum leat_kind leat_durable_delete(struct leat_bus *bus, const char *stream, const char *durable, struct leat_error *err)

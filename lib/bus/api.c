@@ -93,3 +93,15 @@ enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, s
 	*answer = json_incref(fields);
 	return LEAT_OK;
 }
+
+enum leat_kind leat_bus_ask_jetstream(
+	struct leat_bus *bus, const char *what, const char *request, struct leat_buf *answer, struct leat_error *err)
+{
+	json_auto_t *fields = NULL;
+	if (bus_api(bus, &fields, request != NULL ? json_loads(request, 0, NULL) : NULL, err, "%s", what) != LEAT_OK)
+		return err->kind;
+	char *text = json_dumps(fields, JSON_COMPACT);
+	leat_buf_add_text(answer, text);
+	free(text);
+	return LEAT_OK;
+}

@@ -13,6 +13,14 @@
 
 #define WAITING_REQUESTS 4096 /* a few per process of the group; the server's default is 512 */
 
+static enum leat_kind check_names(const char *stream, const char *durable, struct leat_error *err)
+{
+	if (bus_name_valid(stream) && bus_name_valid(durable))
+		return LEAT_OK;
+	return leat_fail(
+		err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be the names of a stream and a consumer", stream, durable);
+}
+
 static json_t *config_to_json(const struct leat_pull_options *options)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "durable_name", options->durable, "deliver_policy", "all", "ack_policy",
@@ -20,24 +28,39 @@ static json_t *config_to_json(const struct leat_pull_options *options)
 		(json_int_t)options->max_ack_pending, "max_deliver", -1, "max_waiting", WAITING_REQUESTS);
 }
 
-static void complain_of_text(
-	struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, const char *setting, const char *expected)
+/* What of it matters to who uses it. */
+static json_t *expected_config(const struct leat_pull_options *options)
 {
-	const char *found = bus_json_text(config, setting);
-	if (strcmp(found, expected) != 0) {
-		bus_complain(bus, "consumer %s of %s: %s is \"%s\", expected \"%s\"; left as it is", options->durable, options->stream, setting,
-			found, expected);
-	}
+	json_t *config = config_to_json(options);
+	json_object_del(config, "durable_name");
+	json_object_del(config, "max_waiting");
+	json_object_set_new(config, "filter_subject", json_string(""));
+	json_object_set_new(config, "deliver_subject", json_string(""));
+	return config;
 }
 
-static void complain_of_number(
-	struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, const char *setting, int64_t expected)
+enum leat_kind leat_durable_compare(
+	struct leat_bus *bus, const struct leat_pull_options *options, leat_bus_tell *tell, void *argument, struct leat_error *err)
 {
-	int64_t found = bus_json_int(config, setting);
-	if (found != expected) {
-		bus_complain(bus, "consumer %s of %s: %s is %" PRId64 ", expected %" PRId64 "; left as it is", options->durable, options->stream,
-			setting, found, expected);
-	}
+	json_auto_t *info = NULL;
+	if (check_names(options->stream, options->durable, err) != LEAT_OK ||
+		bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK)
+		return err->kind;
+	json_auto_t *expected = expected_config(options);
+	bus_compare(expected, json_object_get(info, "config"), tell, argument);
+	return LEAT_OK;
+}
+
+struct complaints {
+	struct leat_bus *bus;
+	const struct leat_pull_options *options;
+};
+
+static void complain(void *argument, const char *setting, const char *found, const char *expected)
+{
+	const struct complaints *to = argument;
+	bus_complain(to->bus, "consumer %s of %s: %s is %s, expected %s; left as it is", to->options->durable, to->options->stream, setting,
+		found, expected);
 }
 
 static enum leat_kind check(struct leat_bus *bus, const struct leat_pull_options *options, const json_t *config, struct leat_error *err)
@@ -51,12 +74,9 @@ static enum leat_kind check(struct leat_bus *bus, const struct leat_pull_options
 			"consumer %s of %s has ack policy \"%s\" and would lose messages: delete it, or choose another queue group", options->durable,
 			options->stream, bus_json_text(config, "ack_policy"));
 	}
-	complain_of_number(bus, options, config, "ack_wait", options->ack_wait_ms * BUS_NS_PER_MS);
-	complain_of_number(bus, options, config, "max_ack_pending", options->max_ack_pending);
-	complain_of_number(bus, options, config, "max_deliver", -1);
-	complain_of_text(bus, options, config, "deliver_policy", "all");
-	complain_of_text(bus, options, config, "replay_policy", "instant");
-	complain_of_text(bus, options, config, "filter_subject", "");
+	struct complaints to = {bus, options};
+	json_auto_t *expected = expected_config(options);
+	bus_compare(expected, config, complain, &to);
 	return LEAT_OK;
 }
 
@@ -101,10 +121,8 @@ static enum leat_kind make(struct leat_bus *bus, const struct leat_pull_options 
 
 enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_options *options, struct leat_error *err)
 {
-	if (!bus_name_valid(options->stream) || !bus_name_valid(options->durable)) {
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be the names of a stream and a consumer",
-			options->stream, options->durable);
-	}
+	if (check_names(options->stream, options->durable, err) != LEAT_OK)
+		return err->kind;
 	json_auto_t *info = NULL;
 	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", options->stream, options->durable) != LEAT_OK)
 		return err->code == LEAT_CODE_NOT_FOUND ? make(bus, options, err) : err->kind;
@@ -121,9 +139,8 @@ enum leat_kind bus_durable_ensure(struct leat_bus *bus, const struct leat_pull_o
 enum leat_kind leat_durable_get_info(
 	struct leat_bus *bus, const char *stream, const char *durable, struct leat_pull_info *out, struct leat_error *err)
 {
-	if (!bus_name_valid(stream) || !bus_name_valid(durable))
-		return leat_fail(
-			err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' and '%.100s' can't be names of a stream and a consumer", stream, durable);
+	if (check_names(stream, durable, err) != LEAT_OK)
+		return err->kind;
 	json_auto_t *info = NULL;
 	if (bus_api(bus, &info, NULL, err, "CONSUMER.INFO.%s.%s", stream, durable) != LEAT_OK)
 		return err->kind;

@@ -10,6 +10,7 @@
 
 #include "leat/bus.h"
 #include "leat/clock.h"
+#include "leat/uuid.h"
 
 #include <jansson.h>
 #include <nats/nats.h>
@@ -163,6 +164,11 @@ int64_t bus_json_int(const json_t *object, const char *name);
 const char *bus_json_text(const json_t *object, const char *name);
 /* RFC 3339 as the server writes it, in UTC or with an offset; 0 for its zero time and for what is none. */
 int64_t bus_json_time_ns(const json_t *object, const char *name);
+
+/* ---- compare.c ---- */
+
+/* Tells each member of `expected`, a "config" object as the server has them, that is another in `found`. */
+void bus_compare(json_t *expected, const json_t *found, leat_bus_tell *tell, void *argument);
 
 /* ---- durable.c ---- */
 

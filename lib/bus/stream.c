@@ -38,80 +38,43 @@ static json_t *config_to_json(const struct leat_stream_config *config)
 
 /* ---- how an existing one differs ---- */
 
-static bool is_duration(const char *setting)
+struct lines {
+	struct leat_buf *out;
+	const char *stream;
+};
+
+static void add_line(void *argument, const char *setting, const char *found, const char *expected)
 {
-	return strcmp(setting, "max_age") == 0 || strcmp(setting, "duplicate_window") == 0;
+	const struct lines *lines = argument;
+	leat_buf_printf(lines->out, "%s: %s is %s, expected %s\n", lines->stream, setting, found, expected);
 }
 
-static void add_duration(struct leat_buf *out, int64_t ns)
+enum leat_kind leat_stream_compare(
+	struct leat_bus *bus, const struct leat_stream_config *config, leat_bus_tell *tell, void *argument, struct leat_error *err)
 {
-	static const struct {
-		const char *unit;
-		int64_t ms;
-	} units[] = {{"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
-	int64_t ms = ns / BUS_NS_PER_MS;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (ms > 0 && ms % units[i].ms == 0) {
-			leat_buf_printf(out, "%" PRId64 "%s", ms / units[i].ms, units[i].unit);
-			return;
-		}
-	}
-	leat_buf_add_text(out, "unlimited");
-}
-
-static void add_value(struct leat_buf *out, const char *setting, const json_t *value)
-{
-	if (json_is_string(value)) {
-		leat_buf_add_text(out, json_string_value(value));
-	} else if (json_is_array(value)) {
-		for (size_t i = 0; i < json_array_size(value); i++)
-			leat_buf_printf(out, "%s%s", i > 0 ? " " : "", json_string_value(json_array_get(value, i)));
-	} else if (is_duration(setting)) {
-		add_duration(out, json_integer_value(value));
-	} else if (json_integer_value(value) == UNLIMITED) {
-		leat_buf_add_text(out, "unlimited");
-	} else {
-		leat_buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	}
-}
-
-static void add_differences(struct leat_buf *out, const char *stream, json_t *expected, const json_t *found)
-{
-	for (void *at = json_object_iter(expected); at != NULL; at = json_object_iter_next(expected, at)) {
-		const char *setting = json_object_iter_key(at);
-		json_t *value = json_object_iter_value(at);
-		json_t *other = json_object_get(found, setting);
-		if (json_equal(value, other))
-			continue;
-		leat_buf_printf(out, "%s: %s is ", stream, setting);
-		add_value(out, setting, other);
-		leat_buf_add_text(out, ", expected ");
-		add_value(out, setting, value);
-		leat_buf_add_text(out, "\n");
-	}
+	json_auto_t *found = NULL;
+	if (check_name(config->name, err) != LEAT_OK || bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK)
+		return err->kind;
+	json_auto_t *expected = config_to_json(config);
+	bus_compare(expected, json_object_get(found, "config"), tell, argument);
+	return LEAT_OK;
 }
 
 enum leat_kind leat_stream_ensure(
 	struct leat_bus *bus, const struct leat_stream_config *config, struct leat_buf *differences, struct leat_error *err)
 {
-	if (check_name(config->name, err) != LEAT_OK)
-		return err->kind;
-	json_auto_t *expected = config_to_json(config);
+	struct lines lines = {differences, config->name};
 	json_auto_t *made = NULL;
-	json_auto_t *found = NULL;
-	if (bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK) {
-		if (err->code != LEAT_CODE_NOT_FOUND)
-			return err->kind;
-		if (bus_api(bus, &made, json_incref(expected), err, "STREAM.CREATE.%s", config->name) == LEAT_OK)
-			return LEAT_OK;
-		if (err->code != LEAT_CODE_CONFLICT)
-			return leat_fail_while(err, "making stream %s", config->name);
-		/* somebody else made it just now, with other settings */
-		if (bus_api(bus, &found, NULL, err, "STREAM.INFO.%s", config->name) != LEAT_OK)
-			return err->kind;
-	}
-	add_differences(differences, config->name, expected, json_object_get(found, "config"));
-	return LEAT_OK;
+	if (leat_stream_compare(bus, config, add_line, &lines, err) == LEAT_OK)
+		return LEAT_OK;
+	if (err->code != LEAT_CODE_NOT_FOUND)
+		return err->kind;
+	if (bus_api(bus, &made, config_to_json(config), err, "STREAM.CREATE.%s", config->name) == LEAT_OK)
+		return LEAT_OK;
+	if (err->code != LEAT_CODE_CONFLICT)
+		return leat_fail_while(err, "making stream %s", config->name);
+	/* somebody else made it just now, with other settings */
+	return leat_stream_compare(bus, config, add_line, &lines, err);
 }
 
 enum leat_kind leat_stream_get_state(struct leat_bus *bus, const char *stream, struct leat_stream_state *out, struct leat_error *err)

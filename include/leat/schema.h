@@ -29,6 +29,22 @@ extern const size_t leat_sql_file_count;
  */
 enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err) __attribute__((warn_unused_result));
 
+/* Files of the schema, counted, and the first of them by name. */
+struct leat_schema_files {
+	int64_t count;
+	char first[100];
+};
+
+struct leat_schema_gap {
+	struct leat_schema_files not_run; /* of this binary's, in this database */
+	struct leat_schema_files changed; /* run with another text */
+	struct leat_schema_files unknown; /* migrations that this binary does not have: a newer one was here */
+};
+
+/* What leat_schema_migrate would have to do; asks only. Any role that may read leat.schema_files. TEMPORARY: there is no schema yet. */
+enum leat_kind leat_schema_compare(struct leat_pg *pg, struct leat_schema_gap *out, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
 /* The streams of design.md section 3 with this installation's retention; *count of them. */
 #define LEAT_STREAMS 6
 void leat_schema_streams(const struct leat_params *params, struct leat_stream_config out[LEAT_STREAMS]);

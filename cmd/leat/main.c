@@ -59,6 +59,12 @@ static const struct command commands[] = {
 		"  --watch  again every 2 seconds\n"
 		"\n"
 		"0 when both servers answer and a consumer of the queue group was seen within three heartbeats, else 1, and why.\n"},
+	{"doctor", leat_cmd_doctor, "[--json]", "what is wrong here, why it matters, and what mends it",
+		"Looks at versions, streams, consumers, permissions, retention, clocks, room, the schema and its walls, the ledger beside the "
+		"streams,\n"
+		"and, on this machine, the secrets. Changes nothing. Run it as a consumer is run: with its settings, logins and user.\n"
+		"\n"
+		"1 when there is a fault, 0 when there are warnings at most.\n"},
 	{"runs", leat_cmd_runs,
 		"list [--tenant TENANT] [--workflow WORKFLOW] [--agent AGENT] [--status STATUS] [--limit N] [--json] | show RUN [--json] | "
 		"resume RUN | retry RUN | cancel RUN",

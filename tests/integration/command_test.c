@@ -22,7 +22,7 @@ TestSuite(command, .init = setup, .fini = teardown);
 
 Test(command, help_lists_every_command_and_each_has_its_own)
 {
-	static const char *const commands[] = {"up", "migrate", "consume", "publish", "status", "dead", "help", "version"};
+	static const char *const commands[] = {"up", "migrate", "consume", "publish", "status", "doctor", "dead", "help", "version"};
 	say_run(&rig, "help", 0, RIG_ARGS("help"));
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		char line[64];

@@ -5,7 +5,6 @@
  */
 #include "dead.h"
 
-#include "command.h"
 #include "show.h"
 
 #include "leat/intent.h"
@@ -13,7 +12,6 @@
 #include "leat/text.h"
 #include "leat/uuid.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,9 +77,9 @@ static void add_next_step(struct leat_buf *out, const struct dead_letter *letter
 	struct leat_uuid tenant;
 	bool known = leat_uuid_parse(&tenant, letter->tenant, strlen(letter->tenant)) && leat_intent_find_name(letter->intent) != NULL;
 	leat_buf_printf(out,
-		"\nNothing of it was applied. Mend the cause, or send a corrected body, as one line of JSON, to:\n  leat publish %s --tenant %s "
-		"--wait\n",
-		known ? letter->intent : "NOUN.VERB", known ? letter->tenant : "TENANT");
+		"\nNothing of it was applied. Once the cause is mended, send it again:\n  leat dead redrive %" PRIu64
+		"\nA corrected body, as one line of JSON, goes to:\n  leat publish %s --tenant %s --wait\n",
+		letter->msg->seq, known ? letter->intent : "NOUN.VERB", known ? letter->tenant : "TENANT");
 }
 
 static void print_letter(const struct leat_msg *msg)
@@ -104,14 +102,6 @@ static void print_letter(const struct leat_msg *msg)
 	fwrite(out.data, 1, out.len, stdout);
 }
 
-static bool parse_seq(const char *text, uint64_t *out)
-{
-	char *end;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out > 0 && *out <= INT64_MAX;
-}
-
 int dead_show(const struct leat_params *params, int argc, char **argv)
 {
 	static const struct command_flag no_flags[] = {{0}};
@@ -120,22 +110,14 @@ int dead_show(const struct leat_params *params, int argc, char **argv)
 	uint64_t wanted = 0;
 	if (!command_take_flags("dead show", no_flags, 1, &argc, argv))
 		return EXIT_USAGE;
-	if (argc < 2 || !parse_seq(argv[1], &wanted))
+	if (argc < 2 || !dead_parse_seq(argv[1], &wanted))
 		return command_fail(
 			"dead show", EXIT_USAGE, "expected a sequence as `leat dead list` shows it, found %s", argc < 2 ? "nothing" : argv[1]);
 
 	struct leat_msg msg;
-	uint64_t seq = wanted;
-	if (command_open_bus(&bus, params, &err) != LEAT_OK)
+	if (command_open_bus(&bus, params, &err) != LEAT_OK || dead_read_one(bus, wanted, &msg, &err) != LEAT_OK)
 		return command_fail("dead show", EXIT_FAILURE, "%s", err.text);
-	enum leat_kind kind = leat_stream_get_next(bus, DEAD_STREAM, DEAD_SUBJECTS, &seq, &msg, &err);
-	if (kind != LEAT_OK && err.code != LEAT_CODE_NOT_FOUND)
-		return command_fail("dead show", EXIT_FAILURE, "%s", err.text);
-	if (kind == LEAT_OK && seq == wanted)
-		print_letter(&msg);
-	if (kind == LEAT_OK)
-		leat_msg_free(&msg);
-	if (kind != LEAT_OK || seq != wanted)
-		return command_fail("dead show", EXIT_FAILURE, "there is no dead letter %" PRIu64 "; see `leat dead list`", wanted);
+	print_letter(&msg);
+	leat_msg_free(&msg);
 	return EXIT_SUCCESS;
 }

@@ -78,10 +78,22 @@ static const struct command commands[] = {
 		"list and show ask the database. The other three are published for --tenant TENANT, by a service, with --actor NAME as "
 		"Leat-Actor;\n"
 		"retry and cancel wait for the outcome, and end with 1 when it is a rejection.\n"},
-	{"dead", leat_cmd_dead, "list [--tenant TENANT] [--code CODE] [--verb NOUN.VERB] [--limit N] [--json] | show SEQ",
+	{"dead", leat_cmd_dead,
+		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] | "
+		"discard (SEQ... | FILTERS | --all) [--yes]",
 		"dead letters: intents that were rejected for good",
-		"  list  the newest 50 (--limit), newest last\n"
-		"  show  one of them whole: headers and body\n"},
+		"  list     the newest 50 (--limit), newest last; with --count how many of each code\n"
+		"  show     one of them whole: headers and body\n"
+		"  redrive  sends them again, body and headers as they were, once the cause is mended; each letter is deleted when the\n"
+		"           stream has its message, and one that is rejected again comes back. Sent twice it counts once\n"
+		"  discard  deletes them for good; asks first, without a terminal it needs --yes\n"
+		"\n"
+		"FILTERS: --tenant TENANT, --code CODE, --noun NOUN or --verb NOUN.VERB, --since TIME (2026-11-21T21:40:10Z, or 90s, 30m,\n"
+		"12h, 7d ago).\n"
+		"\n"
+		"An entity intent that is redriven writes where it first stood in the stream, so it overwrites nothing that came later; with\n"
+		"--now it is the newest write, also when the ledger has forgotten the first. Intents of workflows, members, questions and\n"
+		"runs are decided at their new place in any case: a workflow.save is a save now, which expected_version can guard.\n"},
 	{"schema", leat_cmd_schema, "[NAME | --list | --asyncapi]", "what messages look like, for programs: JSON Schemas, AsyncAPI",
 		"Without a word all schemas (JSON Schema 2020-12), each by name in $defs; with NAME that one and what it refers to.\n"
 		"\n"

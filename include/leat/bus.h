@@ -270,6 +270,10 @@ const struct leat_stream_state *leat_reader_get_state(const struct leat_reader *
 /* Last sequence that it will read or tell of; 0 for an empty stream. */
 uint64_t leat_reader_end_seq(const struct leat_reader *reader);
 
+/* Deletes one message. PERMANENT with code not_found when the stream does not hold that sequence. */
+enum leat_kind leat_stream_delete_message(struct leat_bus *bus, const char *stream, uint64_t seq, struct leat_error *err)
+	__attribute__((warn_unused_result));
+
 /* ---- pulling from a durable consumer ---- */
 
 struct leat_pull;

@@ -92,10 +92,13 @@ void leat_query_describe(struct leat_buf *out);
 
 /* ---- the subject ---- */
 
-/* `leat.intent.<tenant>.<role>.<noun>.<verb>`, noun and verb of one or more tokens as far as the stream lets them. Borrowed parts. */
+/* An operator's, who sends a dead letter again: `leat.redrive.<tenant>.<role>.<noun>.<verb>`. */
+#define LEAT_REDRIVE_SUBJECTS "leat.redrive."
+
+/* `leat.intent.<tenant>.<role>.<noun>.<verb>`, or a redrive's. Borrowed parts. */
 struct leat_subject {
 	bool routable; /* the tenant is a UUID and there are a noun and a verb; the rest is set only then */
-	bool redrive;  /* `leat.redrive.…` */
+	bool redrive;
 	struct leat_uuid tenant;
 	enum leat_role role; /* NONE when it is none of the three */
 	const char *noun;
@@ -136,7 +139,7 @@ struct leat_intent {
 
 /*
  * LEAT_OK, or PERMANENT with the code and a text that names the field and what was expected:
- *   unknown_verb     subject names no known message, or is a redrive
+ *   unknown_verb     subject names no known message
  *   too_large        body, number of fields, nesting, field name or key over its limit (struct leat_params)
  *   invalid_json     not JSON text (RFC 8259, UTF-8)
  *   invalid_message  anything else: role, unknown or missing or mistyped field, duplicate object key, NUL character, a number that a

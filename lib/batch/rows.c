@@ -43,11 +43,13 @@ bool leat_batch_full(const struct leat_batch *batch)
 	return batch->targets >= (size_t)batch->params->batch || batch->bytes >= (size_t)batch->params->batch_bytes;
 }
 
-/* Headers that make a publish fail, or that the dead letter gets anew. */
-static bool is_dropped(const char *line, size_t length)
+/* Headers that make a publish fail, or that the dead letter gets anew. Those of a redrive tell the database what it repeats. */
+static bool is_dropped(const char *line, size_t length, bool redrive)
 {
-	static const char *const prefixes[] = {"Nats-", "Leat-Error", "Leat-Origin-", "Leat-Body-Omitted:", "Leat-Headers-Omitted:"};
-	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+	static const char *const prefixes[] = {
+		"Nats-", "Leat-Error", "Leat-Body-Omitted:", "Leat-Headers-Omitted:", "Leat-Origin-", "Leat-Redrive:"};
+	size_t count = sizeof prefixes / sizeof *prefixes - (redrive ? 2 : 0);
+	for (size_t i = 0; i < count; i++) {
 		size_t prefix = strlen(prefixes[i]);
 		if (length >= prefix && strncasecmp(line, prefixes[i], prefix) == 0)
 			return true;
@@ -59,12 +61,13 @@ static void keep_headers(struct leat_batch *batch, struct leat_batch_row *row)
 {
 	LEAT_BUF_SCOPED all = LEAT_BUF_INIT;
 	leat_msg_add_headers(&row->msg, &all);
+	bool redrive = strncmp(row->msg.subject, LEAT_REDRIVE_SUBJECTS, strlen(LEAT_REDRIVE_SUBJECTS)) == 0;
 	batch->bytes += all.len;
 	row->headers_at = batch->headers.len;
 	for (const char *line = leat_buf_text(&all), *end; *line != '\0'; line = end) {
 		const char *stop = strstr(line, "\r\n");
 		end = stop != NULL ? stop + 2 : line + strlen(line);
-		if (!is_dropped(line, (size_t)(end - line)))
+		if (!is_dropped(line, (size_t)(end - line), redrive))
 			leat_buf_add(&batch->headers, line, (size_t)(end - line));
 	}
 	row->headers_bytes = batch->headers.len - row->headers_at;

@@ -1,6 +1,6 @@
 /*
- * Reading single messages out of a stream, by sequence or the next of a subject, without a consumer. The server answers with JSON,
- * headers and body in base64 (RFC 4648, section 4).
+ * Single messages of a stream, without a consumer: reading one by sequence or the next of a subject, deleting one. The server answers with
+ * JSON, headers and body in base64 (RFC 4648, section 4).
  */
 #include "internal.h"
 
@@ -96,4 +96,20 @@ enum leat_kind leat_stream_find_time(struct leat_bus *bus, const char *stream, i
 	}
 	*seq = low > *seq ? low : *seq;
 	return LEAT_OK;
+}
+
+enum leat_kind leat_stream_delete_message(struct leat_bus *bus, const char *stream, uint64_t seq, struct leat_error *err)
+{
+	if (!bus_name_valid(stream))
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' can't be the name of a stream", stream);
+	json_auto_t *answer = NULL;
+	json_t *request = json_pack("{s:I, s:b}", "seq", (json_int_t)seq, "no_erase", 1);
+	enum leat_kind kind = bus_api(bus, &answer, request, err, "STREAM.MSG.DELETE.%s", stream);
+	if (kind != LEAT_PERMANENT)
+		return kind;
+	struct leat_error missing; /* the server has many errors for one that is not there */
+	int64_t timestamp_ns;
+	if (leat_stream_get_time(bus, stream, seq, &timestamp_ns, &missing) != LEAT_OK && missing.code == LEAT_CODE_NOT_FOUND)
+		*err = missing;
+	return LEAT_PERMANENT;
 }

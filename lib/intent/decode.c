@@ -18,9 +18,6 @@ static enum leat_kind refuse_unroutable(const struct leat_intent_kind *kind, con
 
 static enum leat_kind refuse_verb(const struct leat_intent_kind *kind, const struct leat_subject *subject, struct leat_error *err)
 {
-	if (subject->redrive)
-		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_UNKNOWN_VERB,
-			"this version applies no redrives (leat.redrive.…); publish the message again under leat.intent.…");
 	LEAT_BUF_SCOPED known = LEAT_BUF_INIT;
 	for (size_t i = 0; i < kind->count; i++)
 		leat_buf_printf(&known, "%s%s.%s", i > 0 ? ", " : "", kind->types[i].noun, kind->types[i].verb);
@@ -43,8 +40,7 @@ static enum leat_kind check_subject(struct leat_intent *out, const struct leat_i
 	const struct leat_subject *subject = &out->subject;
 	if (!subject->routable)
 		return refuse_unroutable(kind, text, err);
-	if (!subject->redrive)
-		out->type = leat_intent_kind_find(kind, subject->noun, subject->noun_bytes, subject->verb, subject->verb_bytes);
+	out->type = leat_intent_kind_find(kind, subject->noun, subject->noun_bytes, subject->verb, subject->verb_bytes);
 	if (out->type == NULL)
 		return refuse_verb(kind, subject, err);
 	if (subject->role == LEAT_ROLE_NONE)

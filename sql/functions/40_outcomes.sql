@@ -50,8 +50,8 @@ as $$
 begin
 	return case
 		when p_status = 'rejected' then null
-		when p_verb = 'bulk' then p_detail
-		else leat.entity_result(p_tenant, p_entity) || coalesce(p_detail, '{}')
+		when p_verb = 'bulk' then leat.without_redrive(p_detail)
+		else leat.entity_result(p_tenant, p_entity) || coalesce(leat.without_redrive(p_detail), '{}')
 	end;
 end
 $$;
@@ -61,18 +61,25 @@ create or replace function leat.header(p_name text, p_value text) returns bytea
 language sql immutable parallel safe set search_path = pg_catalog
 return convert_to(p_name || ': ' || translate(p_value, E'\r\n', '  ') || E'\r\n', 'UTF8');
 
--- The dead letter of an intent: original headers and body, and why.
+-- The dead letter of an intent: original headers and body, and why. That of a redrive names the origin that the redrive had, so that one
+-- more writes where the first message would have.
 create or replace function leat.bury(p_stream text, p_position bigint, p_tenant uuid, p_noun text, p_verb text, p_subject text, p_code text,
 	p_message text, p_headers bytea, p_body bytea) returns void
 language plpgsql set search_path = pg_catalog
 as $$
+declare
+	v_again constant boolean := starts_with(p_subject, 'leat.redrive.');
+	v_subject constant text := case when v_again then leat.header_value(p_headers, 'Leat-Origin-Subject') end;
+	v_origin constant bigint := coalesce(case when v_again then leat.origin_position(p_stream, p_headers) end, p_position);
 begin
 	insert into leat.outbox (subject, headers, body)
 	values (
 		coalesce('leat.dead.' || p_tenant || '.' || p_noun || '.' || p_verb, 'leat.dead.unroutable'),
-		p_headers || leat.header('Leat-Error-Code', p_code) || leat.header('Leat-Error', p_message)
-			|| leat.header('Leat-Origin-Subject', p_subject) || leat.header('Leat-Origin-Stream', p_stream)
-			|| leat.header('Leat-Origin-Seq', (p_position & ((1::bigint << 40) - 1))::text),
+		case when v_again then leat.headers_without(p_headers, 'Leat-Origin-|Leat-Redrive:') else p_headers end
+			|| leat.header('Leat-Error-Code', p_code) || leat.header('Leat-Error', p_message)
+			|| leat.header('Leat-Origin-Subject', coalesce(v_subject, p_subject)) || leat.header('Leat-Origin-Stream', p_stream)
+			|| leat.header('Leat-Origin-Seq', (v_origin & ((1::bigint << 40) - 1))::text)
+			|| leat.header('Leat-Origin-Position', v_origin::text),
 		p_body);
 end
 $$;

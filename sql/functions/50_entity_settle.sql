@@ -6,7 +6,8 @@
 -- Order of locks, the same for every caller, so that batches cannot deadlock: Leat-Ids in order; positions in order; the turn to create
 -- entities, where some are not there; rows that exist in order of (tenant, id). New rows and the general path come last and wait for nobody.
 
--- All arrays run in parallel, one element an intent, in order of position. p_code and p_message: what the decoder rejected. p_known:
+-- All arrays run in parallel, one element an intent, in order of position. Where an intent writes is its position too, but for a redrive
+-- (35_redrives.sql). p_code and p_message: what the decoder rejected. p_known:
 -- positions that are settled or parked already. p_final: the floor has passed all of them. p_reply_bytes: the longest reply that the server
 -- takes.
 -- Returned are the intents of which the caller must know more than `applied`: another status, or a reply to send.
@@ -31,8 +32,20 @@ declare
 	v_written record;
 	v_settled leat.settled;
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
+	v_writes bigint[] := p_position;
+	v_redrives record;
+	v_redriven constant boolean := position('leat.redrive.' in array_to_string(p_subject, ' ')) > 0;
 	i bigint;
 begin
+	if v_redriven then
+		v_redrives := leat.read_redrives(p_stream, p_subject, p_tenant, p_verb, p_headers, p_position, p_leat_id, p_code, p_message);
+		v_writes := v_redrives.writes;
+		p_leat_id := v_redrives.leat_id;
+		p_code := v_redrives.code;
+		v_code := p_code;
+		v_message := v_redrives.message;
+		v_detail := v_redrives.detail; -- from the first, since leat.recall_upserts reads the ledger
+	end if;
 	if p_known is not null or array_remove(p_code, null) <> '{}' then
 		v_status := array(
 			select case when position = any (p_known) then 'known' when code is not null then 'rejected' end
@@ -75,7 +88,7 @@ begin
 	perform set_config('leat.anonymous',
 		case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
 
-	v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, p_body, v_status);
+	v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, p_body, v_status);
 	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
 	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
 	if true = any (v_groups.respects) then
@@ -85,7 +98,7 @@ begin
 			v_detail[i] := jsonb_build_object('skipped_fields', v_unlocked.skipped[i]);
 		end loop;
 		if v_changed <> '{}' then
-			v_groups := leat.group_entity_intents(p_tenant, p_entity, p_position, p_role, p_verb, v_unlocked.bodies, v_status);
+			v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, v_unlocked.bodies, v_status);
 		end if;
 	end if;
 	perform set_config('leat.written', coalesce(leat.fields_of_groups(v_groups)::text, ''), true);
@@ -103,7 +116,8 @@ begin
 					v_message[i] := leat.absent_message(p_verb[i], 'not_found', p_entity[i], 1);
 				end if;
 			else
-				v_written := leat.write_raw_intent(p_role[i], p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
+				v_written := leat.write_one_intent(p_stream, p_role[i], p_tenant[i], p_verb[i], p_entity[i], v_writes[i], p_body[i],
+					case when v_writes[i] < p_position[i] then -1 else p_floor end, p_final);
 				v_status[i] := nullif(v_written.status, 'applied');
 				v_code[i] := v_written.code;
 				v_message[i] := v_written.message;
@@ -125,7 +139,8 @@ begin
 	if v_changed <> '{}' then
 		foreach i in array v_duplicates loop
 			continue when exists (select from leat.message_ids m where m.tenant_id = p_tenant[i] and m.leat_id = p_leat_id[i]);
-			v_written := leat.write_raw_intent(p_role[i], p_tenant[i], p_verb[i], p_entity[i], p_position[i], p_body[i], p_floor, p_final);
+			v_written := leat.write_one_intent(p_stream, p_role[i], p_tenant[i], p_verb[i], p_entity[i], v_writes[i], p_body[i],
+				case when v_writes[i] < p_position[i] then -1 else p_floor end, p_final);
 			v_status[i] := nullif(v_written.status, 'applied');
 			v_code[i] := v_written.code;
 			v_message[i] := v_written.message;
@@ -154,6 +169,9 @@ begin
 		end if;
 	end loop;
 
+	if v_redriven then
+		perform leat.note_redrives(p_stream, p_position, v_redrives.detail);
+	end if;
 	if 'rejected' = any (v_status) then
 		perform leat.bury(p_stream, position, tenant, 'entity', verb, subject, code, message, headers, body)
 		from unnest(p_position, p_tenant, p_verb, p_subject, v_code, v_message, p_headers, p_body, v_status)

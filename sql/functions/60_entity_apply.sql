@@ -21,7 +21,7 @@ create or replace function leat.apply_entity_intent(p_stream text, p_seq bigint,
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 begin
-	if p_verb = 'merge' and p_code is null and p_reply_to is null
+	if p_verb = 'merge' and p_code is null and p_reply_to is null and not starts_with(p_subject, 'leat.redrive.')
 		and leat.merge_single(p_stream, p_seq, p_at, p_tenant, p_role, p_entity, p_actor, p_leat_id, p_traceparent,
 			convert_from(p_body, 'UTF8')::jsonb)
 	then

@@ -122,6 +122,8 @@ declare
 	v_detail jsonb;
 	v_first record;
 	v_decided record;
+	v_redrive record;
+	v_redriven jsonb; -- what the ledger says of that
 begin
 	if p_code is null and exists (
 		select from leat.parked p
@@ -131,7 +133,17 @@ begin
 		v_said.status := null;
 		return v_said;
 	end if;
-	if p_code is null and p_leat_id is not null then
+	if p_code is null and starts_with(p_subject, 'leat.redrive.') then
+		v_redrive := leat.read_redrive(p_stream, p_intent.tenant, p_intent.noun, p_intent.verb, p_headers, p_leat_id);
+		p_leat_id := v_redrive.leat_id;
+		v_redriven := leat.redrive_detail(v_redrive.origin, v_redrive.is_now);
+		if v_redrive.code is not null then
+			v_said.status := 'rejected';
+			v_said.code := v_redrive.code;
+			v_message := v_redrive.message;
+		end if;
+	end if;
+	if v_said.code is null and p_leat_id is not null then
 		insert into leat.message_ids (tenant_id, leat_id, stream, position) values (p_intent.tenant, p_leat_id, p_stream, p_intent.position)
 		on conflict (tenant_id, leat_id) do nothing;
 		if not found then
@@ -163,6 +175,9 @@ begin
 	values (p_stream, p_intent.position, p_leat_id, p_intent.tenant, p_intent.actor, p_intent.role, p_intent.noun, p_intent.verb, p_intent.target,
 		v_said.status, v_said.code, case when v_message is null then v_detail else jsonb_build_object('message', v_message) end,
 		p_intent.at, p_traceparent);
+	if v_redriven is not null then
+		perform leat.note_redrives(p_stream, array[p_intent.position], array[v_redriven]);
+	end if;
 	if v_said.status = 'rejected' then
 		perform leat.bury(p_stream, p_intent.position, p_intent.tenant, p_intent.noun, p_intent.verb, p_subject, v_said.code, v_message,
 			p_headers, p_body);
@@ -178,12 +193,13 @@ as $$
 declare
 	v_said leat.settled := p_said;
 	v_bare constant text := leat.outcome(p_said.status, p_said.position, p_said.code, p_message, null);
+	v_result constant jsonb := leat.without_redrive(p_result);
 begin
 	v_said.short_reply := v_bare;
 	v_said.reply := v_bare;
-	if p_said.status <> 'rejected' and p_result is not null then
+	if p_said.status <> 'rejected' and v_result is not null then
 		v_said.short_reply := rtrim(v_bare, '}') || ',"result_omitted":true}';
-		v_said.reply := leat.outcome(p_said.status, p_said.position, null, null, p_result);
+		v_said.reply := leat.outcome(p_said.status, p_said.position, null, null, v_result);
 		if octet_length(v_said.reply) > p_bytes then
 			v_said.reply := v_said.short_reply;
 		end if;

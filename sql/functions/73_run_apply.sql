@@ -245,6 +245,28 @@ begin
 end
 $$;
 
+-- The redrives among facts (35_redrives.sql), as facts with a Leat-Id or rejected; details in parallel, null for what is none.
+create or replace function leat.read_run_redrives(p_stream text, inout facts leat.run_fact[], out details jsonb[])
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_fact leat.run_fact;
+	v_redrive record;
+begin
+	details := array_fill(null::jsonb, array[cardinality(facts)]);
+	for i in 1 .. cardinality(facts) loop
+		v_fact := facts[i];
+		continue when v_fact.code is not null or not starts_with(v_fact.subject, 'leat.redrive.');
+		v_redrive := leat.read_redrive(p_stream, v_fact.tenant, 'run', v_fact.verb, v_fact.headers, v_fact.leat_id);
+		v_fact.leat_id := v_redrive.leat_id;
+		v_fact.code := v_redrive.code;
+		v_fact.message := v_redrive.message;
+		facts[i] := v_fact;
+		details[i] := leat.redrive_detail(v_redrive.origin, v_redrive.is_now);
+	end loop;
+end
+$$;
+
 -- The same, also where a Leat-Id stands twice: whether the second counts depends on how the first ended, so that they are settled one after
 -- the other.
 create or replace function leat.settle_all_run_facts(p_stream text, p_facts leat.run_fact[], p_reply_bytes bigint) returns setof leat.settled
@@ -253,7 +275,11 @@ as $$
 declare
 	v_begin integer := 1;
 	v_again record;
+	v_redrives jsonb[]; -- what the ledger is to say of them
 begin
+	if exists (select from unnest(p_facts) f where f.code is null and starts_with(f.subject, 'leat.redrive.')) then
+		select r.facts, r.details into p_facts, v_redrives from leat.read_run_redrives(p_stream, p_facts) r;
+	end if;
 	for v_again in
 		select x.n, x.before
 		from (
@@ -270,6 +296,9 @@ begin
 	end loop;
 	if v_begin <= cardinality(p_facts) then
 		return query select * from leat.settle_run_facts(p_stream, p_facts[v_begin:], p_reply_bytes);
+	end if;
+	if v_redrives is not null then
+		perform leat.note_redrives(p_stream, array(select f.position from unnest(p_facts) f), v_redrives);
 	end if;
 end
 $$;

@@ -31,7 +31,7 @@ static const struct bad bads[] = {
 	{INTENT "merge", "Leat-Id: \r\n", "{" ID ",\"content\":{\"a\":1}}", "invalid_message"},
 	{"leat.intent." RIG_TENANT_A ".nobody.entity.merge", NULL, "{" ID ",\"content\":{\"a\":1}}", "invalid_message"},
 	{INTENT "explode", NULL, "{}", "unknown_verb"},
-	{"leat.redrive." RIG_TENANT_A ".service.entity.merge", NULL, "{" ID "}", "unknown_verb"},
+	{"leat.redrive." RIG_TENANT_A ".service.entity.merge", NULL, "{" ID ",\"content\":{\"a\":1}}", "invalid_message"},
 	{"leat.intent.nobody.service.entity.merge", NULL, "{" ID "}", NULL},
 	{INTENT "merge", NULL, NULL, "too_large"},
 	{INTENT "merge", NULL, "{\"entity_id\":\"dddddddd-0000-4000-8000-000000000000\",\"content\":{\"a\":1}}", "not_found"},

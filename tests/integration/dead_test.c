@@ -183,15 +183,6 @@ Test(dead, what_cannot_be_a_filter_is_refused)
 	say_run(&rig, "empty", 2, RIG_ARGS("dead", "list", "--code="));
 }
 
-Test(dead, what_a_later_version_will_do_is_said_to_be_missing)
-{
-	static const char *const later[] = {"redrive", "discard"};
-	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-		say_run(&rig, later[i], 2, RIG_ARGS("dead", later[i], "1"));
-		say_expect_log(&rig, later[i], "not there yet; publish a corrected message with `leat publish`");
-	}
-}
-
 Test(dead, before_the_first_migration_it_says_what_to_run)
 {
 	struct rig bare;

@@ -99,8 +99,8 @@ static void add_message(struct leat_pg_array *arrays, const struct message *mess
 	const char *headers = message->headers != NULL ? message->headers : "";
 	const char *tenant = message->tenant != NULL ? message->tenant : RIG_TENANT_A;
 	const char *role = message->role != NULL ? message->role : "service";
-	snprintf(
-		subject, sizeof subject, "leat.intent.%s.%s.%s.%s", tenant, role, message->noun != NULL ? message->noun : "entity", message->verb);
+	snprintf(subject, sizeof subject, "leat.%s.%s.%s.%s.%s", message->redrive ? "redrive" : "intent", tenant, role,
+		message->noun != NULL ? message->noun : "entity", message->verb);
 	leat_pg_array_add_int8(&arrays[LEAT_BATCH_SEQ], message->seq);
 	leat_pg_array_add_time(&arrays[LEAT_BATCH_AT], (BEGAN_MS + (message->at_ms != 0 ? message->at_ms : message->seq)) * 1000000);
 	leat_pg_array_add_text(&arrays[LEAT_BATCH_SUBJECT], subject);

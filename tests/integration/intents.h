@@ -20,6 +20,7 @@ struct message {
 	const char *role;   /* NULL: service */
 	const char *actor;  /* NULL: tests */
 	const char *noun;   /* NULL: entity */
+	bool redrive;       /* on leat.redrive.… */
 	const char *verb;
 	const char *entity; /* the target; NULL: a bulk, or what the decoder rejected */
 	const char *body;

@@ -104,5 +104,5 @@ Test(subject, an_unknown_message_is_unknown_whatever_its_body)
 	expect_rejected("leat.intent." TENANT ".user.entity.mrege", "not JSON", LEAT_CODE_UNKNOWN_VERB, "entity.merge");
 	expect_rejected("leat.intent." TENANT ".user.entity.rename", "{}", LEAT_CODE_UNKNOWN_VERB, "entity.lock");
 	expect_rejected("leat.intent." TENANT ".user.workflow.list", "{}", LEAT_CODE_UNKNOWN_VERB, "workflow.list");
-	expect_rejected("leat.redrive." TENANT ".user.entity.merge", "{}", LEAT_CODE_UNKNOWN_VERB, "redrive");
+	expect_rejected("leat.redrive." TENANT ".user.entity.rename", "{}", LEAT_CODE_UNKNOWN_VERB, "entity.lock");
 }

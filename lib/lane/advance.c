@@ -6,7 +6,8 @@
  * claimed under a lease; all of it goes out at once, on one HTTP client; each result is stored in LEAT_RUN as it comes; when all are, the
  * message is acknowledged and the slot is free. What the results make ready comes as another resume, to whoever has a free slot.
  *
- * Possible failures: Postgres is lost: nothing new is taken, calls go on and are told of while their leases last. NATS is lost: results are
+ * Possible failures: Postgres is lost: nothing new is taken, calls go on and are told of while their leases last; later results wait
+ * until it is back and says whether their claims still are ours. NATS is lost: results are
  * kept as long. Killed at any point: the message comes again and finds the nodes claimed; when the leases end, the reaper resumes the run,
  * and the calls are made again with the same idempotency keys. Told to stop: what has not begun goes back at once, calls may end within
  * half of drain_ms, the rest is aborted and goes back. Leases keep a late one of two holders from telling, and where clocks lie, the
@@ -145,13 +146,18 @@ static int64_t next_deed_ms(const struct advance_lane *a)
 	{
 		for (const struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
 			tasks = true;
+			if (advance_is_in_doubt(a, task))
+				continue;
 			if (task->step == ADVANCE_ASKED || (task->step == ADVANCE_CALL && room) || (task->step == ADVANCE_STORE && a->link.bus != NULL))
 				sooner(&next, task->at_ms);
 		}
 		if (slot->tasks == NULL && a->link.pg != NULL) /* it has more */
 			sooner(&next, slot->claim_at_ms);
+		if (slot->more && a->drain_until_ms == 0)
+			sooner(&next, slot->share_at_ms);
 		sooner(&next, a->progress_at_ms);
 	}
+	sooner(&next, advance_next_wake_ms(a));
 	if (tasks && a->link.pg != NULL)
 		sooner(&next, a->hold_at_ms);
 	if (a->link.pg == NULL || a->pull == NULL)
@@ -195,6 +201,7 @@ static void step(struct advance_lane *a)
 	advance_take_replies(a);
 	advance_store(a);
 	advance_settle_slots(a);
+	advance_wake(a);
 	advance_take_resumes(a);
 	advance_start_calls(a);
 	advance_store(a); /* what failed at once, and what is asked of other lanes */
@@ -213,6 +220,7 @@ static void drain(struct advance_lane *a)
 		step(a);
 	advance_release(a, false);
 	advance_settle_slots(a);
+	advance_leave_resting(a);
 }
 
 static void work(struct advance_lane *a)
@@ -224,6 +232,7 @@ static void work(struct advance_lane *a)
 	leat_http_close(a->http);
 	lane_link_fini(&a->link);
 	leat_egress_free(a->egress);
+	free(a->wakes);
 	free(a->slots);
 }
 

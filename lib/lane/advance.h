@@ -1,6 +1,7 @@
 /*
  * Inside the advance lane only: what its files share. advance.c is the loop, advance_resume.c the messages of LEAT_WORK, advance_slot.c the
- * slots that they take, advance_claim.c the claims in Postgres, advance_call.c calls to the outside, advance_ask.c what merge and question
+ * slots that they take, advance_claim.c the claims in Postgres, advance_wake.c
+ * resumes that the lane publishes itself, advance_call.c calls to the outside, advance_ask.c what merge and question
  * nodes ask other lanes, advance_report.c the facts that come of it.
  */
 #ifndef LEAT_LIB_LANE_ADVANCE_H
@@ -62,12 +63,21 @@ struct advance_slot {
 	char run[LEAT_UUID_TEXT_BYTES];
 	char *reply_to; /* or NULL */
 	struct advance_task *tasks;
-	bool more;           /* the last claim was full: there may be more, to be claimed once claim_at_ms is over */
+	bool more;           /* nodes were ready that it did not claim: to be claimed once claim_at_ms is over */
 	int64_t claim_at_ms; /* after a failure */
-	bool given_back;     /* a task went back unfinished: so does the message */
-	int64_t claimed;     /* for the outcome */
+	int64_t share_at_ms; /* while it has more: when others are told so again */
+	struct leat_backoff share;
+	bool given_back; /* a task went back unfinished: so does the message */
+	int64_t claimed; /* for the outcome */
 	int64_t extracted;
 	struct leat_buf errors;
+};
+
+/* A run with nodes that rest. */
+struct advance_wake {
+	int64_t at_ms;
+	char tenant[LEAT_UUID_TEXT_BYTES];
+	char run[LEAT_UUID_TEXT_BYTES];
 };
 
 struct advance_lane {
@@ -82,6 +92,8 @@ struct advance_lane {
 	struct advance_slot *slots; /* max_runs of them */
 	size_t turn;                /* slot that is served first */
 	size_t calls;               /* under way */
+	struct advance_wake *wakes; /* wake_count of them */
+	size_t wake_count;
 	uint64_t numbers;
 	int64_t connect_at_ms;
 	int64_t hold_at_ms;
@@ -124,10 +136,28 @@ extern const size_t advance_statement_count;
 enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err) __attribute__((warn_unused_result));
 /* Renews all leases, and ends the tasks whose claim is gone: taken over, or of a run that was cancelled. */
 void advance_hold(struct advance_lane *a);
+/* Lets the claims of the slot's tasks rest, each until its at_ms; those that are gone are lost. False: they could not be. */
+bool advance_rest_claims(struct advance_lane *a, struct advance_slot *slot) __attribute__((warn_unused_result));
 /* Gives back all claims of tasks that are not over, or only of those that nothing was begun for. */
 void advance_release(struct advance_lane *a, bool only_unbegun);
+/* The process ends: what rests is the reaper's. */
+void advance_leave_resting(struct advance_lane *a);
 /* May a result of this task still be told? */
 bool advance_still_ours(const struct advance_lane *a, const struct advance_task *task);
+/* Its lease is over, and Postgres, which could tell whether it is still ours, is away: nothing is done with it until that is back. */
+bool advance_is_in_doubt(const struct advance_lane *a, const struct advance_task *task);
+
+/* ---- advance_wake.c ---- */
+
+/* Frees a slot all of whose tasks wait for longer than a moment: their claims rest. */
+void advance_rest(struct advance_lane *a, struct advance_slot *slot);
+/* Tells others that the slot's run has more ready nodes than it claimed, now and then. */
+void advance_share(struct advance_lane *a, struct advance_slot *slot);
+/* Has one of our slots this run, and will claim whatever is ready of it? */
+bool advance_has_more(const struct advance_lane *a, const char *run);
+/* Resumes runs whose nodes have rested. When the next one has: INT64_MAX for none. */
+void advance_wake(struct advance_lane *a);
+int64_t advance_next_wake_ms(const struct advance_lane *a);
 
 /* ---- advance_call.c ---- */
 

@@ -89,10 +89,10 @@ static void call(struct advance_lane *a, struct advance_task *task)
 }
 
 /* The slot's first task that is due; NULL for none. */
-static struct advance_task *find_due(const struct advance_slot *slot, int64_t now)
+static struct advance_task *find_due(const struct advance_lane *a, const struct advance_slot *slot, int64_t now)
 {
 	struct advance_task *task = slot->used ? slot->tasks : NULL;
-	while (task != NULL && (task->step != ADVANCE_CALL || now < task->at_ms))
+	while (task != NULL && (task->step != ADVANCE_CALL || now < task->at_ms || advance_is_in_doubt(a, task)))
 		task = task->next;
 	return task;
 }
@@ -102,7 +102,7 @@ void advance_start_calls(struct advance_lane *a)
 	const size_t slots = (size_t)a->params->max_runs;
 	const int64_t now = leat_clock_ms();
 	for (size_t idle = 0; idle < slots && a->calls < (size_t)a->params->max_calls;) {
-		struct advance_task *task = find_due(&a->slots[a->turn], now);
+		struct advance_task *task = find_due(a, &a->slots[a->turn], now);
 		a->turn = (a->turn + 1) % slots;
 		idle = task != NULL ? 0 : idle + 1;
 		if (task == NULL)

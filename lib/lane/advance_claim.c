@@ -17,9 +17,11 @@
 
 const struct leat_pg_statement advance_statements[] = {
 	{"claim",
-		"select node_id, type, attempt, generation, params, error, secret_headers, traceparent"
+		"select node_id, type, attempt, generation, params, error, secret_headers, traceparent, tries"
 		" from leat.claim_nodes($1::uuid, $2::uuid, $3::uuid, $4, $5::integer)"},
 	{"hold", "select ord from leat.hold_claims($1::uuid, $2, $3, $4, $5)"},
+	{"rest", "select ord from leat.rest_claims($1::uuid, $2, $3, $4, $5, $6, $7)"},
+	{"leave_resting", "select leat.leave_resting_claims($1::uuid)"},
 	{"release", "select leat.release_claims($1::uuid, $2, $3, $4)"},
 	{"check", "select code, message, early from leat.check_resume($1::uuid, $2, $3, $4::uuid, $5)"},
 	{"resume_agent", "select leat.resume_agent($1::uuid, $2, $3)"},
@@ -29,15 +31,20 @@ const struct leat_pg_statement advance_statements[] = {
 const size_t advance_statement_count = sizeof advance_statements / sizeof *advance_statements;
 
 /* Columns of "claim". */
-enum { NODE, TYPE, ATTEMPT, GENERATION, PARAMS, ERROR, SECRET_HEADERS, TRACEPARENT };
+enum { NODE, TYPE, ATTEMPT, GENERATION, PARAMS, ERROR, SECRET_HEADERS, TRACEPARENT, TRIES };
 
 /* Of a lease, so much is for a result's way to the stream. */
-enum { MARGIN_PARTS = 10, MARGIN_LIMIT_MS = 2000, HOLD_PARTS = 3 };
+enum { MARGIN_PARTS = 10, MARGIN_LIMIT_MS = 2000 };
 
 bool advance_still_ours(const struct advance_lane *a, const struct advance_task *task)
 {
 	int64_t margin = a->params->lease_ms / MARGIN_PARTS;
 	return leat_clock_ms() + (margin < MARGIN_LIMIT_MS ? margin : MARGIN_LIMIT_MS) < task->lease_until_ms;
+}
+
+bool advance_is_in_doubt(const struct advance_lane *a, const struct advance_task *task)
+{
+	return a->link.pg == NULL && !advance_still_ours(a, task);
 }
 
 /* ---- claiming ---- */
@@ -70,6 +77,7 @@ static struct advance_task *task_new(struct advance_lane *a, struct advance_slot
 	task->node = leat_strdup(leat_pg_text(rows, row, NODE));
 	task->attempt = leat_pg_int8(rows, row, ATTEMPT);
 	task->generation = leat_pg_int8(rows, row, GENERATION);
+	task->tries = leat_pg_int8(rows, row, TRIES);
 	task->traceparent = traceparent != NULL ? leat_strdup(traceparent) : NULL;
 	task->backoff = (struct leat_backoff){.first_ms = a->params->retry_first_ms, .limit_ms = a->params->retry_limit_ms};
 	leat_buf_add_text(&task->params, params != NULL ? params : "");
@@ -124,7 +132,10 @@ enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, 
 	struct advance_task **end = &slot->tasks;
 	while (*end != NULL)
 		end = &(*end)->next;
-	for (size_t row = 0; row < leat_pg_rows(rows); row++) {
+	size_t claimed = leat_pg_rows(rows);
+	slot->more = claimed > 0 && leat_pg_text(rows, claimed - 1, NODE) == NULL;
+	claimed -= slot->more;
+	for (size_t row = 0; row < claimed; row++) {
 		drop_older(a, slot, leat_pg_text(rows, row, NODE));
 		struct advance_task *task = task_new(a, slot, rows, row);
 		task->lease_until_ms = sent_ms + a->params->lease_ms;
@@ -132,8 +143,7 @@ enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, 
 		end = &task->next;
 		begin(a, task, leat_pg_text(rows, row, ERROR));
 	}
-	slot->claimed += (int64_t)leat_pg_rows(rows);
-	slot->more = leat_pg_rows(rows) == limit;
+	slot->claimed += (int64_t)claimed;
 	leat_lane_count(a->lane, LEAT_COUNT_BATCHES, 1);
 	return LEAT_OK;
 }
@@ -173,7 +183,9 @@ static bool is_unbegun(const struct advance_task *task)
 	return task->step == ADVANCE_CALL;
 }
 
-static void name_tasks(struct advance_lane *a, struct named *out, bool (*wanted)(const struct advance_task *task))
+/* Of one slot; NULL: of all. */
+static void name_tasks(
+	struct advance_lane *a, struct named *out, const struct advance_slot *only, bool (*wanted)(const struct advance_task *task))
 {
 	*out = (struct named){0};
 	leat_pg_array_start(&out->runs, LEAT_PG_UUID);
@@ -183,7 +195,7 @@ static void name_tasks(struct advance_lane *a, struct named *out, bool (*wanted)
 	{
 		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
 			struct leat_uuid run;
-			if (!wanted(task) || !leat_uuid_parse(&run, slot->run, strlen(slot->run)))
+			if ((only != NULL && slot != only) || !wanted(task) || !leat_uuid_parse(&run, slot->run, strlen(slot->run)))
 				continue;
 			out->tasks = leat_realloc(out->tasks, (out->count + 1) * sizeof *out->tasks);
 			out->tasks[out->count++] = task;
@@ -222,8 +234,8 @@ void advance_hold(struct advance_lane *a)
 	int64_t sent_ms = leat_clock_ms();
 	if (sent_ms < a->hold_at_ms || a->link.pg == NULL)
 		return;
-	a->hold_at_ms = sent_ms + a->params->lease_ms / HOLD_PARTS;
-	name_tasks(a, &named, is_any);
+	a->hold_at_ms = sent_ms + a->params->lease_ms / LANE_LEASE_PARTS;
+	name_tasks(a, &named, NULL, is_any);
 	if (named.count > 0) {
 		bool *held = leat_alloc_zero(named.count, sizeof *held);
 		enum leat_kind kind = renew(a, &named, held, &err);
@@ -244,12 +256,74 @@ void advance_hold(struct advance_lane *a)
 	named_free(&named);
 }
 
+/* Which of them were still ours: `rested` has one bool each. */
+static enum leat_kind rest(struct advance_lane *a, struct named *named, bool *rested, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	struct leat_pg_params params = {0};
+	struct leat_pg_array tries = {0};
+	struct leat_pg_array waits = {0};
+	int64_t now = leat_clock_ms();
+	leat_pg_array_start(&tries, LEAT_PG_INT8);
+	leat_pg_array_start(&waits, LEAT_PG_INT8);
+	for (size_t i = 0; i < named->count; i++) {
+		leat_pg_array_add_int8(&tries, named->tasks[i]->tries);
+		leat_pg_array_add_int8(&waits, named->tasks[i]->at_ms - now);
+	}
+	bind_named(&params, a, named);
+	leat_pg_bind_array(&params, &tries);
+	leat_pg_bind_array(&params, &waits);
+	leat_pg_bind_int8(&params, a->params->lease_ms);
+	enum leat_kind kind = leat_pg_run(a->link.pg, "rest", &params, &rows, err);
+	for (size_t row = 0; kind == LEAT_OK && row < leat_pg_rows(rows); row++)
+		rested[leat_pg_int8(rows, row, 0) - 1] = true;
+	leat_pg_array_free(&tries);
+	leat_pg_array_free(&waits);
+	return kind;
+}
+
+bool advance_rest_claims(struct advance_lane *a, struct advance_slot *slot)
+{
+	struct named named;
+	struct leat_error err;
+	name_tasks(a, &named, slot, is_any);
+	if (named.count == 0) {
+		named_free(&named);
+		return true;
+	}
+	bool *rested = leat_alloc_zero(named.count, sizeof *rested);
+	enum leat_kind kind = rest(a, &named, rested, &err);
+	for (size_t i = 0; kind == LEAT_OK && i < named.count; i++) {
+		if (!rested[i])
+			advance_lose(a, named.tasks[i]);
+	}
+	free(rested);
+	named_free(&named);
+	if (kind == LEAT_OK)
+		return true;
+	leat_log(LEAT_LOG_WARN, "advance", "run %s: its claims could not rest, and keep their slot: %s", slot->run, err.text);
+	if (!leat_pg_alive(a->link.pg))
+		advance_lose_postgres(a, err.text);
+	return false;
+}
+
+void advance_leave_resting(struct advance_lane *a)
+{
+	struct leat_pg_params params = {0};
+	struct leat_error err;
+	if (a->wake_count == 0)
+		return;
+	leat_pg_bind_text(&params, a->owner);
+	if (a->link.pg == NULL || leat_pg_run(a->link.pg, "leave_resting", &params, NULL, &err) != LEAT_OK)
+		leat_log(LEAT_LOG_WARN, "advance", "%zu runs with nodes that rest are resumed when their leases end", a->wake_count);
+}
+
 void advance_release(struct advance_lane *a, bool only_unbegun)
 {
 	struct named named;
 	struct leat_error err;
 	struct leat_pg_params params = {0};
-	name_tasks(a, &named, only_unbegun ? is_unbegun : is_unfinished);
+	name_tasks(a, &named, NULL, only_unbegun ? is_unbegun : is_unfinished);
 	for (size_t i = 0; i < named.count; i++) {
 		advance_drop(a, named.tasks[i]);
 		named.tasks[i]->slot->given_back = true;

@@ -167,7 +167,7 @@ void advance_store(struct advance_lane *a)
 	ADVANCE_EACH_SLOT(a, slot)
 	{
 		for (struct advance_task *task = slot->tasks; task != NULL && count < STORE_AT_ONCE; task = task->next) {
-			if (task->step != ADVANCE_STORE || now < task->at_ms)
+			if (task->step != ADVANCE_STORE || now < task->at_ms || advance_is_in_doubt(a, task))
 				continue;
 			if (!advance_still_ours(a, task)) {
 				advance_lose(a, task);

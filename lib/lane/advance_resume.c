@@ -175,6 +175,10 @@ static void resume_run(struct advance_lane *a, struct leat_msg *msg, const struc
 {
 	struct advance_slot *slot = find_free(a);
 	struct leat_error err;
+	if (resume->intent.reply_to == NULL && advance_has_more(a, resume->run)) { /* it is for others */
+		done(a, msg);
+		return;
+	}
 	if (slot == NULL) { /* more came than were asked for: of a request that the server had lost */
 		give_back(a, msg, ADVANCE_AGAIN_MS);
 		return;

@@ -3,7 +3,7 @@
  *
  * The happy path: tasks end one by one; when none is left, the sender hears the outcome if it asked for one, the message is acknowledged,
  * and the slot is free. Who found nothing ready does that at once. A run with more ready nodes than calls may be under way gets them
- * claimed by and by.
+ * claimed by and by, here and by others (advance_wake.c).
  *
  * Possible failures: a task went back unfinished (the process ends): so does the message, for others. Killed: the message comes again after
  * AckWait, which is renewed until then.
@@ -99,7 +99,7 @@ static void free_over(struct advance_slot *slot)
 	}
 }
 
-/* A run with more nodes than it may have calls gets new ones when a part of those is over. Nobody else is called for them. */
+/* A run with more nodes than it may have calls gets new ones when a part of those is over. */
 static void claim_more(struct advance_lane *a, struct advance_slot *slot)
 {
 	struct leat_error err;
@@ -130,9 +130,11 @@ void advance_settle_slots(struct advance_lane *a)
 {
 	ADVANCE_EACH_SLOT(a, slot)
 	{
+		advance_rest(a, slot);
 		free_over(slot);
 		if (a->drain_until_ms == 0)
 			claim_more(a, slot);
+		advance_share(a, slot);
 		if (slot->tasks == NULL && (!slot->more || a->drain_until_ms != 0))
 			settle(a, slot);
 	}

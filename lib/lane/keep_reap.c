@@ -8,8 +8,8 @@
  * A run that waits its turn in LEAT_WORK, or whose facts wait in LEAT_RUN, is not left alone. So the server is asked: no more resumes are
  * put there than make WORK_MOST with those that are there already, and while facts are far behind, runs are not looked at.
  *
- * It fails by losing Postgres, which is the lane's to mend. While NATS can't be asked, only claims are looked at. What the database refuses
- * is logged, once, and tried again in the next pass.
+ * It fails by losing Postgres, which is the lane's to mend; then it begins anew a part of a lease later, so that holders can renew theirs
+ * first. While NATS can't be asked, only claims are looked at. What the database refuses is logged, once, and tried again in the next pass.
  */
 #include "keep.h"
 
@@ -34,6 +34,7 @@ static enum leat_kind reap_claims(struct keep_reap *r, bool *more, struct leat_e
 	struct leat_pg_params params = {0};
 	leat_pg_bind_int8(&params, settings(r)->call_attempts);
 	leat_pg_bind_int8(&params, CLAIMS_LIMIT);
+	leat_pg_bind_int8(&params, settings(r)->lease_ms / LANE_LEASE_PARTS);
 	if (leat_pg_run(r->lock->link->pg, "reap_claims", &params, &result, err) != LEAT_OK)
 		return leat_fail_while(err, "looking for claims past their lease");
 	int64_t reaped = leat_pg_int8(result, 0, 0);
@@ -121,10 +122,12 @@ static void begin_pass(struct keep_reap *r)
 	snprintf(r->after, sizeof r->after, "%s", BEFORE_ALL);
 }
 
+/* After an outage nobody may have renewed a lease: first the holders have their turn. */
 void keep_reap_start(struct keep_reap *reap, struct keep_lock *lock)
 {
+	bool again = reap->lock != NULL;
 	reap->lock = lock;
-	reap->due_ms = 0;
+	reap->due_ms = again ? leat_clock_ms() + settings(reap)->lease_ms / LANE_LEASE_PARTS : 0;
 	reap->under_way = false;
 }
 

@@ -7,6 +7,9 @@
 #include "leat/lane.h"
 #include "leat/pg.h"
 
+/* Leases of claims are renewed so many times in their length; after an outage, holders have a part for it before the reaper looks. */
+enum { LANE_LEASE_PARTS = 3 };
+
 void lane_entity_run(struct leat_lane *lane);
 void lane_control_run(struct leat_lane *lane);
 void lane_run_run(struct leat_lane *lane);
@@ -32,8 +35,7 @@ bool lane_link_open_bus(struct lane_link *link);
 bool lane_link_open_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count);
 /* The same for a lane that has something else to do meanwhile: waits for nothing, and leaves the lane's state alone. */
 enum leat_kind lane_link_try_bus(struct lane_link *link, struct leat_error *err) __attribute__((warn_unused_result));
-enum leat_kind lane_link_try_pg(
-	struct lane_link *link, const struct leat_pg_statement *statements, size_t count, struct leat_error *err)
+enum leat_kind lane_link_try_pg(struct lane_link *link, const struct leat_pg_statement *statements, size_t count, struct leat_error *err)
 	__attribute__((warn_unused_result));
 void lane_link_close_pg(struct lane_link *link);
 /* Enters the state, logging it once, and waits out the next delay. */
@@ -43,8 +45,7 @@ void lane_link_wait(struct lane_link *link, const char *state, const char *why);
  * Is the stream still the one that the ledger knows? Sets *epoch, a new one where it is not. Called whenever a durable is opened, before it
  * is. Needs the prepared statements check_stream and stream_was_cut.
  */
-enum leat_kind lane_stream_check(
-	struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, struct leat_error *err)
+enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, struct leat_error *err)
 	__attribute__((warn_unused_result));
 
 #endif

@@ -1,8 +1,8 @@
 -- Claims: who calls for which node of a run now. Outside of the fold, by the database's time, and only ever a matter of who works: whether a
 -- result counts is decided when its run.node is applied.
 --
--- A node can be claimed while it is ready, or running and nobody's: who had it gave it back, or lost it to the reaper. Whoever claims holds the
--- run's row meanwhile, as whoever applies its facts does: a node that is completed is not claimed any more, and nobody claims twice.
+-- A node can be claimed while it is ready, or running and nobody's: who had it gave it back, lost it to the reaper, or let it rest until a time
+-- that has come. Whoever claims holds the run's row meanwhile, as whoever applies its facts does: a node that is completed is not claimed any more, and nobody claims twice.
 
 -- An intent's body from the parameters of a merge node. Without a target of its own it is the run's entity. Null: there is none.
 create or replace function leat.merge_of_node(p_params jsonb, p_entity uuid) returns jsonb
@@ -34,17 +34,20 @@ begin
 end
 $$;
 
--- Claims up to p_limit nodes of the run; no row: none is ready, or there is no such run in the tenant. attempt: the one that the caller makes.
--- params: with references replaced; of a merge node the body of its entity.merge; null where that fails, and then error says why.
--- secret_headers: the names of headers whose saved text holds a secret's name, one a line. Lock: the run's row, waited for briefly.
+-- Claims up to p_limit nodes of the run; no row: none is ready, or there is no such run in the tenant. A last row without a node: there are
+-- more. attempt: the one that the caller makes; tries: how many were made in it by whoever let it rest. params: with references replaced; of a
+-- merge node the body of its entity.merge; null where that fails, and then error says why. secret_headers: the names of headers whose saved
+-- text holds a secret's name, one a line. Lock: the run's row, waited for briefly.
 create or replace function leat.claim_nodes(p_run_id uuid, p_tenant uuid, p_owner uuid, p_lease_ms bigint, p_limit integer)
-returns table (node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text, traceparent text)
+returns table (node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text, traceparent text,
+	tries integer)
 language plpgsql set search_path = pg_catalog set lock_timeout = '500ms'
 as $$
 declare
 	v_run leat.runs;
 	v_states jsonb;
 	v_ready record;
+	v_left integer := p_limit;
 begin
 	-- A claim that a crash of Postgres forgets is made once more, with the same idempotency key: nobody has to wait for the disk.
 	perform set_config('synchronous_commit', 'off', true);
@@ -54,15 +57,24 @@ begin
 	end if;
 	v_states := v_run.node_states || '{}'::jsonb;
 	for v_ready in
-		select r.* from leat.claimable_nodes(v_run) r
-		where not exists (select from leat.claims c where c.run_id = p_run_id and c.node_id = r.node_id)
-		limit p_limit
+		select r.*, c.attempt as rested_attempt, c.tries
+		from leat.claimable_nodes(v_run) r
+		left join leat.claims c on c.run_id = p_run_id and c.node_id = r.node_id
+		where c.node_id is null or c.not_before <= clock_timestamp()
+		limit p_limit + 1
 	loop
+		if v_left = 0 then
+			node_id := null;
+			return next;
+			exit;
+		end if;
+		v_left := v_left - 1;
 		node_id := v_ready.node_id;
 		type := v_ready.type;
-		attempt := v_ready.attempt + 1;
+		attempt := greatest(v_ready.rested_attempt, v_ready.attempt + case when v_ready.rested_attempt is null then 1 else 0 end);
 		generation := v_ready.generation;
 		traceparent := v_run.traceparent;
+		tries := coalesce(v_ready.tries, 0);
 		error := null;
 		begin
 			params := leat.resolve_references(v_ready.params, v_states, v_run.input, v_ready.item_value, v_ready.item);
@@ -80,8 +92,11 @@ begin
 		secret_headers := case when jsonb_typeof(v_ready.params -> 'headers') = 'object' then (
 			select string_agg(h.key, E'\n') from jsonb_each(v_ready.params -> 'headers') h
 			where jsonb_typeof(h.value) = 'string' and h.value #>> '{}' like '%${secret:%') end;
-		insert into leat.claims (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)
-		values (p_run_id, node_id, p_tenant, p_owner, attempt, generation, clock_timestamp() + p_lease_ms * interval '1 ms');
+		insert into leat.claims as c (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)
+		values (p_run_id, node_id, p_tenant, p_owner, attempt, generation, clock_timestamp() + p_lease_ms * interval '1 ms')
+		on conflict on constraint claims_pkey do update
+		set owner = excluded.owner, attempt = excluded.attempt, generation = excluded.generation, leased_until = excluded.leased_until,
+			not_before = null;
 		return next;
 	end loop;
 end
@@ -129,6 +144,31 @@ begin
 	get diagnostics v_count = row_count;
 	return v_count;
 end
+$$;
+
+-- Lets claims of the owner rest, each for so long, and says which of them were still the owner's. The owner sees to it that the run is resumed
+-- then; if it does not, the reaper does, once a lease is over besides.
+create or replace function leat.rest_claims(p_owner uuid, p_runs uuid[], p_nodes text[], p_attempts bigint[], p_tries bigint[], p_wait_ms bigint[],
+	p_lease_ms bigint) returns table (ord bigint)
+language plpgsql set search_path = pg_catalog set lock_timeout = '500ms'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+	return query
+	update leat.claims c
+	set not_before = clock_timestamp() + m.wait_ms * interval '1 ms', leased_until = clock_timestamp() + (m.wait_ms + p_lease_ms) * interval '1 ms',
+		tries = m.tries
+	from unnest(p_runs, p_nodes, p_attempts, p_tries, p_wait_ms) with ordinality m (run_id, node_id, attempt, tries, wait_ms, ord)
+	where c.run_id = m.run_id and c.node_id = m.node_id and c.owner = p_owner and c.attempt = m.attempt
+	returning m.ord;
+end
+$$;
+
+-- The owner ends, and what it let rest is the reaper's to resume.
+create or replace function leat.leave_resting_claims(p_owner uuid) returns void
+language sql set search_path = pg_catalog set lock_timeout = '500ms'
+as $$
+	update leat.claims c set leased_until = c.not_before where c.owner = p_owner and c.not_before is not null
 $$;
 
 -- ---- resumes that people and services ask for ----

@@ -27,11 +27,13 @@ as $$
 $$;
 
 -- Claims past their lease, the oldest first, at most p_limit; how many. A node whose attempts of this generation are used up (max_attempts, else
--- p_attempts) is
--- told to have failed, and its claim held for a minute more, so that nobody begins with it before that is applied. Another is let go: that its
--- attempt began is told in case that its holder could not, so that it counts, and its run resumed. A claim of what is over goes without a word.
+-- p_attempts) is told to have failed, and its claim held for a minute more, so that nobody begins with it before that is applied. Another is
+-- let go: that its attempt began is told in case that its holder could not, so that it counts, and its run resumed. One that rests stays, and
+-- its run is resumed. A claim of what is over goes without a word. While Postgres is up for less than p_spare_ms there is none: holders that
+-- could not renew theirs do so first.
 -- Locks: the claims', none of which is waited for. Indexes: claims_to_reap, primary keys of runs and workflow_nodes.
-create or replace function leat.reap_claims(p_attempts integer, p_limit integer, out reaped integer, out lost integer)
+create or replace function leat.reap_claims(p_attempts integer, p_limit integer, p_spare_ms bigint default 0, out reaped integer,
+	out lost integer)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -40,10 +42,13 @@ declare
 begin
 	reaped := 0;
 	lost := 0;
+	if pg_postmaster_start_time() > now() - p_spare_ms * interval '1 ms' then
+		return;
+	end if;
 	for v_claim in
 		with late as materialized (
 			select c.* from leat.claims c where c.leased_until <= now() order by c.leased_until limit p_limit for update skip locked)
-		select late.run_id, late.node_id, late.tenant_id, late.generation, r.traceparent, n.type,
+		select late.run_id, late.node_id, late.tenant_id, late.generation, late.not_before, r.traceparent, n.type,
 			r.finished_at is null and state.it ->> 'status' in ('pending', 'running') as open,
 			(state.it ->> 'attempt')::integer as told, greatest(late.attempt, (state.it ->> 'attempt')::integer) as attempt,
 			(state.it ->> 'generation')::integer as current_generation,
@@ -57,6 +62,12 @@ begin
 		order by late.leased_until
 	loop
 		reaped := reaped + 1;
+		if v_claim.open and v_claim.not_before is not null then
+			update leat.claims c set leased_until = now() + interval '1 minute'
+			where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;
+			v_resumed := array_append(v_resumed, v_claim.run_id);
+			continue;
+		end if;
 		if v_claim.open and v_claim.attempt - v_claim.before >= v_claim.most and v_claim.generation = v_claim.current_generation then
 			lost := lost + 1;
 			update leat.claims c set owner = leat.no_owner(), leased_until = now() + interval '1 minute'

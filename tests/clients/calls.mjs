@@ -3,7 +3,7 @@
 // /NAME/WHATEVER      NAME is one of `behaviours`; `?ms=200` answers that late. The answer says {"path", "key", "times"}.
 // GET /calls          the calls so far: [{"path","key","attempt","traceparent","body","began","ended","inFlight"}]; began and ended are in ms,
 //                     ended null while it is under way, "gone" when the caller hung up; inFlight: how many were under way, this one included
-// PUT /release        ends what "hold" holds, and what will come for it
+// PUT /release        ends what "hold" holds, and what will come for it; "busy" is not any more
 import http from "node:http";
 
 const calls = [];
@@ -25,6 +25,7 @@ const behaviours = {
 	items: (response, call) => send(response, 200, { items: Array.from({ length: Number(call.query.get("n")) }, (_, n) => ({ n })) }),
 	echo: (response, call) => send(response, 200, { body: call.body, key: call.key, header: call.header }),
 	hold: (response, call) => (released ? behaviours.ok(response, call) : held.push(() => behaviours.ok(response, call))),
+	busy: (response, call) => (released ? behaviours.ok(response, call) : send(response, 429, "later", { "retry-after": "2" })),
 	flaky: (response, call) => (times(call) <= 2 ? send(response, 503, "not now") : behaviours.ok(response, call)),
 	hang: () => {},
 	500: (response) => send(response, 500, "oops"),

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,39 @@ Test(advance_failure, an_output_that_no_message_holds_fails_its_node)
 	advancing_expect_error(1, "a", "%%max%%body%%bytes%%");
 }
 
+/* ---- patience ---- */
+
+Test(advance_failure, runs_that_wait_for_a_server_hold_up_no_other)
+{
+	enum { BUSY = 20 };
+	advancing_save("{'nodes':[{'id':'a','type':'http','url':'$URL/busy/a','max_attempts':20}],'edges':[]}");
+	struct leat_child *consumer = advancing_start("c1", ADVANCING_LANES, NULL);
+	for (int i = 0; i < BUSY; i++)
+		advancing_start_run(i, "");
+	advancing_wait_calls("/busy/a", 3, 60);
+	advancing_save_call("/ok/b");
+	advancing_start_run(BUSY, "");
+	advancing_wait_run(BUSY, "completed", 30);
+	advancing_wait_calls("/busy/a", BUSY, 30);
+	rig_sql_expect(&advancing, "0",
+		"select count(*) from leat.runs where workflow_id = '" ADVANCING_WORKFLOW "' and finished_at is not null and version = 1");
+	endpoint_release(&calls);
+	advancing_wait_runs(BUSY + 1, "completed", 60);
+	rig_sql_expect(&advancing, "1", "select max(node_states #>> '{a,attempt}') from leat.runs"); /* all tries are of one attempt */
+	load_stop_consumer(consumer);
+}
+
+Test(advance_failure, tries_are_counted_on_over_a_rest)
+{
+	advancing_save("{'nodes':[{'id':'a','type':'http','url':'$URL/busy/a','max_attempts':3}],'edges':[]}");
+	advancing_start("c1", ADVANCING_LANES, NULL);
+	advancing_start_run(1, "");
+	advancing_wait_runs(1, "failed", 60);
+	cr_expect_eq(advancing_count("/busy/a"), 3);
+	advancing_expect_one_key("/busy/a");
+	advancing_expect_error(1, "a", "%%429%%3 of 3%%");
+}
+
 /* ---- cancel ---- */
 
 static bool all_gone(void *path)
@@ -184,6 +218,39 @@ Test(advance_outage, a_result_that_comes_while_postgres_is_away_counts)
 	advancing_start_run(1, "");
 	advancing_wait_calls("/hold/a", 1, 60);
 	load_kill_and_restart(&advancing, &advancing.postgres);
+	endpoint_release(&calls);
+	advancing_wait_runs(1, "completed", 60);
+	cr_expect_eq(advancing_count("/hold/a"), 1);
+}
+
+Test(advance_outage, a_result_counts_though_postgres_was_away_for_longer_than_a_lease)
+{
+	advancing_save_call("/hold/a");
+	advancing_start("c1", ADVANCING_LANES, RIG_ARGS("--lease-ms", "1500", "--reap-every-ms", "100"));
+	advancing_start_run(1, "");
+	advancing_wait_calls("/hold/a", 1, 60);
+	leat_server_kill(&advancing.postgres);
+	int64_t over_ms = leat_clock_ms() + 1500;
+	endpoint_release(&calls);
+	while (leat_clock_ms() < over_ms) /* the lease ends by the clock, and by nothing else */
+		poll(NULL, 0, (int)(over_ms - leat_clock_ms()) + 1);
+	load_kill_and_restart(&advancing, &advancing.postgres);
+	advancing_wait_runs(1, "completed", 60);
+	cr_expect_eq(advancing_count("/hold/a"), 1);
+	rig_sql_expect(&advancing, "1", "select node_states #>> '{a,attempt}' from leat.runs");
+}
+
+Test(advance_outage, a_call_that_outlasts_an_outage_longer_than_its_lease_is_not_made_again)
+{
+	advancing_save_call("/hold/a");
+	advancing_start("c1", ADVANCING_LANES, RIG_ARGS("--lease-ms", "1500", "--reap-every-ms", "100"));
+	advancing_start_run(1, "");
+	advancing_wait_calls("/hold/a", 1, 60);
+	leat_server_kill(&advancing.postgres);
+	for (int64_t over_ms = leat_clock_ms() + 1500; leat_clock_ms() < over_ms;)
+		poll(NULL, 0, (int)(over_ms - leat_clock_ms()) + 1);
+	load_kill_and_restart(&advancing, &advancing.postgres);
+	rig_sql_wait(&advancing, 30, "t", "select leased_until > now() from leat.claims");
 	endpoint_release(&calls);
 	advancing_wait_runs(1, "completed", 60);
 	cr_expect_eq(advancing_count("/hold/a"), 1);

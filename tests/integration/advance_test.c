@@ -92,6 +92,22 @@ Test(advance, work_is_shared_by_processes_and_every_node_is_called_once)
 	cr_expect_leq(advancing_most_at_once(), 6);
 }
 
+Test(advance, the_items_of_one_split_are_shared_by_processes)
+{
+	advancing_save("{'nodes':[{'id':'get','type':'http','url':'$URL/items/x?n=32'},"
+				   "{'id':'s','type':'split','items':{'$ref':'get#/items'}},"
+				   "{'id':'a','type':'http','url':'$URL/ok/a?ms=300','method':'POST','body':{'it':{'$ref':'item#'}}},"
+				   "{'id':'c','type':'collect'}],'edges':[['get','s'],['s','a'],['a','c']]}");
+	advancing_start("c1", ADVANCING_LANES, RIG_ARGS("--max-calls", "4"));
+	advancing_start("c2", "advance", RIG_ARGS("--max-calls", "4"));
+	rig_sql_wait(&advancing, 30, "2",
+		"select count(distinct pid) from pg_stat_activity where datname = current_database() and application_name = 'leat advance'");
+	advancing_start_run(1, "");
+	advancing_wait_runs(1, "completed", 60);
+	cr_expect_eq(advancing_most_at_once(), 8);
+	cr_expect_eq(advancing_count("/ok/a"), 32);
+}
+
 /* ---- what goes out ---- */
 
 Test(advance, a_call_bears_its_key_its_trace_and_what_references_bring)

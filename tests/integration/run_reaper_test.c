@@ -177,6 +177,47 @@ Test(run_reaper, much_takes_several_passes_and_each_run_is_resumed_once_in_a_pas
 	expect_resumed("1 1");
 }
 
+Test(run_reaper, just_after_postgres_came_back_nobody_is_reaped)
+{
+	claim(RUN_1, "a", 1, -1);
+	client_expect(&keeper, "0 0", "select concat(reaped, ' ', lost) from leat.reap_claims(3, 100, 1000000000000)");
+	expect_claims("a 1 owned");
+	client_expect(&keeper, "1 0", REAP);
+}
+
+/* ---- rest ---- */
+
+#define CLAIM                                                                                                                              \
+	"select string_agg(concat_ws(' ', coalesce(node_id, 'more'), attempt, tries), ', ' order by node_id) from leat.claim_nodes('" RUN_1    \
+	"', '" RIG_TENANT_A "', '" OWNER "', 60000, 10) where node_id = 'a'"
+
+Test(run_reaper, a_claim_that_rests_is_nobodys_until_its_time_and_then_goes_on_with_its_tries)
+{
+	client_expect(&keeper, "a 1 0", CLAIM);
+	run_fact(&rig, RUN_1, "node", ",'node_id':'a','status':'running','attempt':1");
+	client_expect(
+		&keeper, "1", "select ord from leat.rest_claims('" OWNER "', array['" RUN_1 "']::uuid[], '{a}', '{1}', '{2}', '{30000}', 60000)");
+	client_expect(&keeper, "", CLAIM);
+	client_expect(&keeper, "0 0", REAP);
+	rig_sql(&rig, "update leat.claims set not_before = now()");
+	client_expect(&keeper, "a 1 2", CLAIM);
+	client_expect(&keeper, "", CLAIM);
+}
+
+Test(run_reaper, a_run_whose_rest_nobody_ended_is_resumed_and_keeps_its_tries)
+{
+	client_expect(&keeper, "a 1 0", CLAIM);
+	client_expect(
+		&keeper, "1", "select ord from leat.rest_claims('" OWNER "', array['" RUN_1 "']::uuid[], '{a}', '{1}', '{2}', '{0}', 60000)");
+	client_expect(&keeper, "0 0", REAP);
+	client_expect(&keeper, "", "select leat.leave_resting_claims('" OWNER "')");
+	client_expect(&keeper, "1 0", REAP);
+	expect_resumed("1");
+	run_expect_told(&rig, "");
+	client_expect(&keeper, "0 0", REAP);
+	client_expect(&keeper, "a 1 2", CLAIM);
+}
+
 /* ---- heartbeats ---- */
 
 Test(run_reaper, a_heartbeat_renews_the_lease_of_the_current_attempt_in_its_tenant_only)

@@ -1,8 +1,8 @@
 /*
  * Inside the advance lane only: what its files share. advance.c is the loop, advance_resume.c the messages of LEAT_WORK, advance_slot.c the
- * slots that they take, advance_claim.c the claims in Postgres, advance_wake.c
- * resumes that the lane publishes itself, advance_call.c calls to the outside, advance_ask.c what merge and question
- * nodes ask other lanes, advance_report.c the facts that come of it.
+ * slots that they take, advance_claim.c claims what is ready, advance_lease.c holds it, advance_wake.c publishes resumes of the lane's own,
+ * advance_call.c calls the outside, advance_ask.c asks other lanes for merge and question nodes, advance_report.c tells the facts that come
+ * of it.
  */
 #ifndef LEAT_LIB_LANE_ADVANCE_H
 #define LEAT_LIB_LANE_ADVANCE_H
@@ -134,6 +134,8 @@ extern const size_t advance_statement_count;
 
 /* Claims what is ready of the slot's run: new tasks. Not OK: nothing is claimed. */
 enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err) __attribute__((warn_unused_result));
+/* ---- advance_lease.c ---- */
+
 /* Renews all leases, and ends the tasks whose claim is gone: taken over, or of a run that was cancelled. */
 void advance_hold(struct advance_lane *a);
 /* Lets the claims of the slot's tasks rest, each until its at_ms; those that are gone are lost. False: they could not be. */

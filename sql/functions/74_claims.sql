@@ -2,7 +2,8 @@
 -- result counts is decided when its run.node is applied.
 --
 -- A node can be claimed while it is ready, or running and nobody's: who had it gave it back, lost it to the reaper, or let it rest until a time
--- that has come. Whoever claims holds the run's row meanwhile, as whoever applies its facts does: a node that is completed is not claimed any more, and nobody claims twice.
+-- that has come. Whoever claims holds the run's row meanwhile, as whoever applies its facts does: a node that is completed is not claimed any
+-- more, and nobody claims twice.
 
 -- An intent's body from the parameters of a merge node. Without a target of its own it is the run's entity. Null: there is none.
 create or replace function leat.merge_of_node(p_params jsonb, p_entity uuid) returns jsonb
@@ -68,7 +69,6 @@ begin
 			return next;
 			exit;
 		end if;
-		v_left := v_left - 1;
 		node_id := v_ready.node_id;
 		type := v_ready.type;
 		attempt := greatest(v_ready.rested_attempt, v_ready.attempt + case when v_ready.rested_attempt is null then 1 else 0 end);
@@ -96,19 +96,33 @@ begin
 		values (p_run_id, node_id, p_tenant, p_owner, attempt, generation, clock_timestamp() + p_lease_ms * interval '1 ms')
 		on conflict on constraint claims_pkey do update
 		set owner = excluded.owner, attempt = excluded.attempt, generation = excluded.generation, leased_until = excluded.leased_until,
-			not_before = null;
-		return next;
+			not_before = null
+		where c.not_before is not null;
+		if found then
+			v_left := v_left - 1;
+			return next;
+		end if;
 	end loop;
 end
 $$;
 
 -- Renews the lease of those that the owner still holds, and says which they are; what is missing was taken, is over, or its run is. One that
--- somebody has locked is about to go, or renewed next time. Index: primary keys of claims and runs.
+-- somebody has locked is about to go, or renewed next time. A claim that is not there though its attempt is the current one was forgotten by a
+-- crash of Postgres: it is made again. Index: primary keys of claims and runs.
 create or replace function leat.hold_claims(p_owner uuid, p_runs uuid[], p_nodes text[], p_attempts bigint[], p_lease_ms bigint)
 returns table (ord bigint) language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
+	insert into leat.claims (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)
+	select m.run_id, m.node_id, r.tenant_id, p_owner, m.attempt, coalesce((r.state -> 'generation')::integer, 0), clock_timestamp()
+	from unnest(p_runs, p_nodes, p_attempts) m (run_id, node_id, attempt)
+	cross join lateral (
+		select x.tenant_id, x.node_states -> m.node_id as state from leat.runs x where x.id = m.run_id and x.finished_at is null offset 0) r
+	where not exists (select from leat.claims c where c.run_id = m.run_id and c.node_id = m.node_id)
+		and coalesce(r.state ->> 'status', 'pending') in ('pending', 'running') and leat.lowest_attempt(r.state) <= m.attempt
+	order by m.run_id, m.node_id
+	on conflict do nothing;
 	return query
 	with mine as materialized (
 		select m.ord, c.run_id, c.node_id

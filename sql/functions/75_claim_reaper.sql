@@ -2,7 +2,7 @@
 -- look at the run (run.resume), and tells by a run.node of Leat's own that a node's attempts are used up; whoever is earlier in the stream wins.
 -- All times are the database's.
 
--- The owner of claims that are over but for their fact: nobody has it, nobody can take it.
+-- The owner of claims that are over but for their fact, and of those that rest since the reaper let them go.
 create or replace function leat.no_owner() returns uuid
 language sql immutable parallel safe
 return '00000000-0000-0000-0000-000000000000'::uuid;
@@ -28,8 +28,9 @@ $$;
 
 -- Claims past their lease, the oldest first, at most p_limit; how many. A node whose attempts of this generation are used up (max_attempts, else
 -- p_attempts) is told to have failed, and its claim held for a minute more, so that nobody begins with it before that is applied. Another is
--- let go: that its attempt began is told in case that its holder could not, so that it counts, and its run resumed. One that rests stays, and
--- its run is resumed. A claim of what is over goes without a word. While Postgres is up for less than p_spare_ms there is none: holders that
+-- let go: it rests without an owner until somebody begins the next attempt. That the last one began is told in case that its holder could not,
+-- so that it counts, and its run is resumed. The attempts at a question are one, since asking again has no effect. One that rests already stays,
+-- and its run is resumed. A claim of what is over goes without a word. While Postgres is up for less than p_spare_ms there is none: holders that
 -- could not renew theirs do so first.
 -- Locks: the claims', none of which is waited for. Indexes: claims_to_reap, primary keys of runs and workflow_nodes.
 create or replace function leat.reap_claims(p_attempts integer, p_limit integer, p_spare_ms bigint default 0, out reaped integer,
@@ -77,11 +78,19 @@ begin
 				jsonb_build_object('status', 'failed', 'attempt', v_claim.attempt, 'error', 'worker_heartbeat_lost'));
 			continue;
 		end if;
-		delete from leat.claims c where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;
-		if v_claim.open then
-			v_resumed := array_append(v_resumed, v_claim.run_id);
+		if v_claim.open is not true or v_claim.generation <> v_claim.current_generation then
+			delete from leat.claims c where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;
+			if v_claim.open then
+				v_resumed := array_append(v_resumed, v_claim.run_id);
+			end if;
+			continue;
 		end if;
-		if v_claim.open and v_claim.type <> 'question' and v_claim.told < v_claim.attempt and v_claim.generation = v_claim.current_generation then
+		update leat.claims c
+		set owner = leat.no_owner(), not_before = now(), leased_until = now() + interval '1 minute', tries = 0,
+			attempt = v_claim.attempt + case v_claim.type when 'question' then 0 else 1 end
+		where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;
+		v_resumed := array_append(v_resumed, v_claim.run_id);
+		if v_claim.type <> 'question' and v_claim.told < v_claim.attempt then
 			perform leat.tell_node(v_claim.tenant_id, v_claim.run_id, v_claim.node_id, format('%s/%s/%s/%s/begun', v_claim.run_id,
 				v_claim.node_id, v_claim.generation, v_claim.attempt), v_claim.traceparent,
 				jsonb_build_object('status', 'running', 'attempt', v_claim.attempt));

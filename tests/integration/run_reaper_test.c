@@ -75,14 +75,14 @@ Test(run_reaper, past_the_lease_a_node_is_let_go_its_attempt_counts_and_its_run_
 	claim(RUN_1, "a", 1, 0);
 	claim(RUN_1, "b", 2, -5);
 	client_expect(&keeper, "2 0", REAP);
-	expect_claims("");
+	expect_claims("a 2 held leased, b 3 held leased");
 	expect_resumed("1");
 	run_expect_told(&rig, "b running 2, a running 1");
-	rig_sql_expect(&rig, "applied, applied", "select relay_facts()");
-	run_expect_states(&rig, RUN_1, "running: a running, b running, q pending, z pending");
-	rig_sql_expect(&rig, "a 2, b 3, q 1", /* whoever takes it over begins the next attempt */
+	rig_sql_expect(&rig, "a 2, b 3, q 1", /* whoever takes it over begins the next attempt, even before the last one is told of */
 		"select string_agg(concat(node_id, ' ', attempt), ', ' order by node_id) from leat.claim_nodes('" RUN_1 "', '" RIG_TENANT_A
 		"', '" OWNER "', 1000, 10)");
+	rig_sql_expect(&rig, "applied, applied", "select relay_facts()");
+	run_expect_states(&rig, RUN_1, "running: a running, b running, q pending, z pending");
 }
 
 Test(run_reaper, when_its_attempts_are_used_up_the_node_fails)
@@ -109,7 +109,7 @@ Test(run_reaper, a_retried_node_has_all_its_attempts_again)
 	client_expect(&keeper, "1 0", REAP);
 	run_expect_told(&rig, "a running 3");
 	rig_sql_expect(&rig, "applied", "select relay_facts()");
-	claim(RUN_1, "a", 4, -1);
+	rig_sql(&rig, "update leat.claims set not_before = null, leased_until = now()");
 	client_expect(&keeper, "1 1", REAP);
 	run_expect_told(&rig, "a failed 4 worker_heartbeat_lost");
 }
@@ -162,7 +162,7 @@ Test(run_reaper, whom_somebody_renews_is_not_waited_for)
 	client_expect(&keeper, "1 0", "set lock_timeout = '1ms'; " REAP);
 	client_expect(&holder, "", "commit");
 	client_expect(&keeper, "0 0", REAP);
-	expect_claims("a 1 owned leased");
+	expect_claims("a 1 owned leased, b 2 held leased");
 	client_close(&holder);
 }
 
@@ -171,7 +171,7 @@ Test(run_reaper, much_takes_several_passes_and_each_run_is_resumed_once_in_a_pas
 	for (int i = 1; i <= 4; i++)
 		claim(RUN_1, (const char *const[]){"a", "b", "z", "q"}[i - 1], 1, -i);
 	client_expect(&keeper, "3 0", "select concat(reaped, ' ', lost) from leat.reap_claims(3, 3)");
-	expect_claims("a 1 owned");
+	expect_claims("a 1 owned, b 2 held leased, q 1 held leased, z 2 held leased");
 	expect_resumed("1");
 	client_expect(&keeper, "1 0", REAP);
 	expect_resumed("1 1");
@@ -216,6 +216,22 @@ Test(run_reaper, a_run_whose_rest_nobody_ended_is_resumed_and_keeps_its_tries)
 	run_expect_told(&rig, "");
 	client_expect(&keeper, "0 0", REAP);
 	client_expect(&keeper, "a 1 2", CLAIM);
+}
+
+Test(run_reaper, a_claim_that_a_crash_forgot_is_made_again_for_who_still_has_the_node_and_no_other)
+{
+#define HOLD(node, attempt)                                                                                                                \
+	"select count(*) from leat.hold_claims('" OWNER "', array['" RUN_1 "']::uuid[], '{" node "}', '{" attempt "}', 60000)"
+	client_expect(&keeper, "1", HOLD("a", "1"));
+	expect_claims("a 1 owned leased");
+	claim(RUN_1, "b", 2, 5);
+	client_expect(&keeper, "0", HOLD("b", "1"));
+	run_fact(&rig, RUN_1, "node", ",'node_id':'b','status':'completed'");
+	client_expect(&keeper, "0", HOLD("b", "2"));
+	run_fact(&rig, RUN_1, "node", ",'node_id':'a','status':'failed','attempt':1");
+	run_fact(&rig, RUN_1, "retry", "");
+	client_expect(&keeper, "0", HOLD("a", "1"));
+	expect_claims("");
 }
 
 /* ---- heartbeats ---- */

@@ -3,6 +3,7 @@
 
 #include "leat/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,10 +100,12 @@ bool command_take_flags(const char *command, const struct command_flag *flags, i
 		if (flag->name == NULL)
 			return refuse_unknown(command, word, flags);
 		if (flag->on != NULL) {
-			if (word[bytes] == '=')
+			bool follows = flag->number != NULL && at + 1 < *argc && isdigit((unsigned char)argv[at + 1][0]);
+			if (word[bytes] == '=' && flag->number == NULL)
 				return command_fail(command, false, "%s has no value", flag->name);
 			*flag->on = true;
-			continue;
+			if (word[bytes] != '=' && !follows)
+				continue;
 		}
 		if (!set(command, flag, word[bytes] == '=' ? word + bytes + 1 : at + 1 < *argc ? argv[++at] : NULL))
 			return false;

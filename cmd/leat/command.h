@@ -22,7 +22,10 @@ int leat_cmd_runs(struct leat_params *params, int argc, char **argv);
 int leat_cmd_schema(struct leat_params *params, int argc, char **argv);
 int leat_cmd_dead(struct leat_params *params, int argc, char **argv);
 
-/* A flag of one command; settings are taken before (leat/param.h). It has a value, text or number, or it is on once it is given. */
+/*
+ * A flag of one command; settings are taken before (leat/param.h). It has a value, text or number, or it is on once it is given; or both:
+ * then a number may follow.
+ */
 struct command_flag {
 	const char *name; /* "--tenant" */
 	const char **text;

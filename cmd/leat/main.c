@@ -53,10 +53,10 @@ static const struct command commands[] = {
 		"  {\"intent\":\"entity.merge\",\"tenant\":\"...\",\"role\":\"service\",\"id\":\"...\",\"actor\":\"...\",\"body\":{...}}\n"
 		"where flags stand in for what it leaves out; \"raw\":\"text\" instead of \"body\" sends the text as it is.\n"
 		"Bodies are checked by the consumer, not here.\n"},
-	{"status", leat_cmd_status, "[--json | --quiet] [--watch]", "what waits, what runs, what is dead",
+	{"status", leat_cmd_status, "[--json | --quiet] [--watch [SECONDS]]", "what waits, what runs, what is dead",
 		"  --json   as one JSON object\n"
 		"  --quiet  says only what is wrong\n"
-		"  --watch  again every 2 seconds\n"
+		"  --watch  again every 2 seconds, or as many as are given; with --json one line each time\n"
 		"\n"
 		"0 when both servers answer and a consumer of the queue group was seen within three heartbeats, else 1, and why.\n"},
 	{"doctor", leat_cmd_doctor, "[--json]", "what is wrong here, why it matters, and what mends it",

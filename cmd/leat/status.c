@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WATCH_MS 2000
+#define WATCH_S 2
+#define WATCH_MOST_S 86400
 #define CLEAR_SCREEN "\033[H\033[2J"
 
 enum form { FORM_TABLES, FORM_JSON, FORM_QUIET };
@@ -34,11 +35,25 @@ void status_complain(struct status *status, const char *format, ...)
 	json_array_append_new(status->problems, json_string(leat_buf_text(&shown)));
 }
 
+/* At the first look there is nothing to compare with; but the ledger knows what was settled in the last minute. */
+static void add_rates(const json_t *lanes, const json_t *settled_per_minute)
+{
+	size_t i;
+	json_t *lane;
+	json_array_foreach(lanes, i, lane)
+	{
+		const json_t *settled = json_object_get(settled_per_minute, json_string_value(json_object_get(lane, "stream")));
+		if (json_is_null(json_object_get(lane, "rate_per_s")) && settled != NULL)
+			json_object_set_new(lane, "rate_per_s", json_real((double)json_integer_value(settled) / 60));
+	}
+}
+
 static json_t *look(struct status *status, enum form form)
 {
 	status->problems = json_array();
 	json_t *nats = status_ask_nats(status, form != FORM_QUIET);
 	json_t *postgres = status_ask_postgres(status);
+	add_rates(json_object_get(nats, "lanes"), json_object_get(postgres, "settled_per_minute"));
 	bool healthy = json_array_size(status->problems) == 0;
 	return json_pack("{s:b, s:o, s:o, s:o}", "healthy", healthy, "problems", status->problems, "nats", nats, "postgres", postgres);
 }
@@ -61,10 +76,10 @@ static void print(const json_t *report, enum form form)
 	}
 }
 
-/* Returns whether all is well, as of the last look. */
-static bool run(struct status *status, enum form form, bool watch)
+/* Looks again every `watch_s` seconds; 0: once. Returns whether all is well, as of the last look. */
+static bool run(struct status *status, enum form form, int64_t watch_s)
 {
-	bool redraw = watch && form == FORM_TABLES && isatty(STDOUT_FILENO);
+	bool redraw = watch_s > 0 && form == FORM_TABLES && isatty(STDOUT_FILENO);
 	for (;;) {
 		json_t *report = look(status, form);
 		bool healthy = json_is_true(json_object_get(report, "healthy"));
@@ -72,9 +87,9 @@ static bool run(struct status *status, enum form form, bool watch)
 			fputs(CLEAR_SCREEN, stdout);
 		print(report, form);
 		json_decref(report);
-		if (!watch || fflush(stdout) != 0)
+		if (watch_s == 0 || fflush(stdout) != 0)
 			return healthy;
-		poll(NULL, 0, WATCH_MS);
+		poll(NULL, 0, (int)watch_s * 1000);
 	}
 }
 
@@ -84,17 +99,20 @@ int leat_cmd_status(struct leat_params *params, int argc, char **argv)
 	bool json = false;
 	bool quiet = false;
 	bool watch = false;
+	int64_t watch_s = WATCH_S;
 	const struct command_flag flags[] = {
 		{.name = "--json", .on = &json},
 		{.name = "--quiet", .on = &quiet},
-		{.name = "--watch", .on = &watch},
+		{.name = "--watch", .on = &watch, .number = &watch_s},
 		{0},
 	};
 	if (!command_take_flags("status", flags, 0, &argc, argv))
 		return EXIT_USAGE;
 	if (json && quiet)
 		return command_fail("status", EXIT_USAGE, "expected one of --json and --quiet, found both");
-	bool healthy = run(&status, json ? FORM_JSON : quiet ? FORM_QUIET : FORM_TABLES, watch);
+	if (watch_s > WATCH_MOST_S)
+		return command_fail("status", EXIT_USAGE, "--watch: expected at most a day, %d seconds", WATCH_MOST_S);
+	bool healthy = run(&status, json ? FORM_JSON : quiet ? FORM_QUIET : FORM_TABLES, watch ? watch_s : 0);
 	json_decref(status.dead);
 	leat_pg_close(status.pg);
 	leat_bus_close(status.bus);

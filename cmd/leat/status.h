@@ -16,6 +16,13 @@
 #include <stdbool.h>
 
 #define STATUS_COUNTED 100000 /* rows of a kind, at most */
+#define STATUS_LANES 4        /* that consume */
+
+/* How far a lane was at the last look. */
+struct status_mark {
+	uint64_t settled; /* messages, up to here */
+	int64_t at_ms;    /* by leat_clock_ms; 0: there was none */
+};
 
 /* What is kept from one look to the next: connections, and the dead letters counted, which are walked one by one. */
 struct status {
@@ -24,6 +31,7 @@ struct status {
 	struct leat_pg *pg;   /* NULL: not open */
 	json_t *dead;         /* NULL: not counted */
 	uint64_t dead_last_seq;
+	struct status_mark marks[STATUS_LANES];
 	json_t *problems; /* of this look */
 };
 

@@ -8,19 +8,20 @@
 #include "dead.h"
 #include "show.h"
 
+#include "leat/clock.h"
 #include "leat/schema.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DEAD_WALKED 1000 /* of the newest */
 
-/* Lanes that consume. */
-static const struct {
+static const struct consuming {
 	const char *lane;
 	const char *stream;
-} consuming[] = {{"entity", "LEAT_ENTITY"}, {"control", "LEAT_CONTROL"}, {"run", "LEAT_RUN"}, {"advance", "LEAT_WORK"}};
+} consuming[STATUS_LANES] = {{"entity", "LEAT_ENTITY"}, {"control", "LEAT_CONTROL"}, {"run", "LEAT_RUN"}, {"advance", "LEAT_WORK"}};
 
 static json_t *describe_stream(const char *name, const struct leat_stream_state *state)
 {
@@ -47,21 +48,60 @@ static enum leat_kind ask_streams(struct status *status, json_t *out, struct lea
 	return LEAT_OK;
 }
 
+/* Messages settled a second since the last look; null at the first. */
+static json_t *take_rate(struct status_mark *mark, const struct leat_pull_info *info)
+{
+	const struct status_mark before = *mark;
+	*mark = (struct status_mark){.settled = info->reached_seq - info->ack_pending, .at_ms = leat_clock_ms()};
+	if (before.at_ms == 0 || mark->at_ms <= before.at_ms)
+		return json_null();
+	double settled = mark->settled > before.settled ? (double)(mark->settled - before.settled) : 0;
+	return json_real(settled * 1000 / (double)(mark->at_ms - before.at_ms));
+}
+
+/* How long the first message above the floor has been stored: nobody has settled it. */
+static enum leat_kind ask_oldest(
+	struct status *status, const char *stream, const struct leat_pull_info *info, int64_t *oldest_ms, struct leat_error *err)
+{
+	struct leat_msg msg;
+	struct timespec now;
+	uint64_t seq = info->floor_seq + 1;
+	*oldest_ms = 0;
+	if (info->pending + info->ack_pending == 0)
+		return LEAT_OK;
+	if (leat_stream_get_next(status->bus, stream, ">", &seq, &msg, err) != LEAT_OK)
+		return err->code == LEAT_CODE_NOT_FOUND ? LEAT_OK : err->kind; /* settled meanwhile */
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - msg.timestamp_ns / 1000000;
+	leat_msg_free(&msg);
+	*oldest_ms = age_ms > 0 ? age_ms : 0;
+	return LEAT_OK;
+}
+
+static enum leat_kind ask_durable(
+	struct status *status, const struct consuming *lane, struct status_mark *mark, json_t *out, struct leat_error *err)
+{
+	struct leat_pull_info info;
+	int64_t oldest_ms;
+	char durable[256];
+	snprintf(durable, sizeof durable, "%s-%s", status->params->queue_group, lane->lane);
+	if (leat_durable_get_info(status->bus, lane->stream, durable, &info, err) != LEAT_OK ||
+		ask_oldest(status, lane->stream, &info, &oldest_ms, err) != LEAT_OK)
+		return err->kind;
+	json_array_append_new(out,
+		json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I}", "lane", lane->lane, "stream", lane->stream, "durable", durable,
+			"lag", (json_int_t)(info.pending + info.ack_pending), "pending", (json_int_t)info.pending, "in_flight",
+			(json_int_t)info.ack_pending, "oldest_ms", (json_int_t)oldest_ms, "rate_per_s", take_rate(mark, &info), "redelivered",
+			(json_int_t)info.redelivered, "floor_seq", (json_int_t)info.floor_seq, "idle_pulls", (json_int_t)info.waiting));
+	return LEAT_OK;
+}
+
 static enum leat_kind ask_durables(struct status *status, json_t *out, struct leat_error *err)
 {
-	for (size_t i = 0; i < sizeof consuming / sizeof *consuming; i++) {
-		struct leat_pull_info info;
-		char durable[256];
-		snprintf(durable, sizeof durable, "%s-%s", status->params->queue_group, consuming[i].lane);
-		enum leat_kind kind = leat_durable_get_info(status->bus, consuming[i].stream, durable, &info, err);
-		if (kind != LEAT_OK && err->code == LEAT_CODE_NOT_FOUND)
-			continue; /* no consumer ever ran: that is complained of by its absence in the database */
-		if (kind != LEAT_OK)
-			return kind;
-		json_array_append_new(out,
-			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "lane", consuming[i].lane, "stream", consuming[i].stream, "durable",
-				durable, "pending", (json_int_t)info.pending, "in_flight", (json_int_t)info.ack_pending, "redelivered",
-				(json_int_t)info.redelivered, "floor_seq", (json_int_t)info.floor_seq, "idle_pulls", (json_int_t)info.waiting));
+	for (size_t i = 0; i < STATUS_LANES; i++) {
+		/* No durable: no consumer ever ran. That is complained of by its absence in the database. */
+		if (ask_durable(status, &consuming[i], &status->marks[i], out, err) != LEAT_OK && err->code != LEAT_CODE_NOT_FOUND)
+			return err->kind;
 	}
 	return LEAT_OK;
 }
@@ -114,12 +154,16 @@ json_t *status_ask_nats(struct status *status, bool dead)
 		kind = command_open_bus(&status->bus, status->params, &err);
 	if (kind == LEAT_OK)
 		leat_bus_server_version(status->bus, version);
+	int64_t began_ms = leat_clock_ms();
+	if (kind == LEAT_OK)
+		kind = leat_bus_flush(status->bus, &err);
+	int64_t answered_ms = leat_clock_ms() - began_ms;
 	if (kind == LEAT_OK && (kind = ask_streams(status, streams, &err)) == LEAT_OK)
 		kind = ask_durables(status, lanes, &err);
 	if (kind == LEAT_OK && dead)
 		kind = count_dead(status, &err);
 	if (kind != LEAT_OK)
 		status_complain(status, "%s", err.text);
-	return json_pack("{s:b, s:s, s:o, s:o, s:O?}", "reachable", kind == LEAT_OK, "version", version, "streams", streams, "lanes", lanes,
-		"dead", status->dead);
+	return json_pack("{s:b, s:s, s:I, s:o, s:o, s:O?}", "reachable", kind == LEAT_OK, "version", version, "answered_ms",
+		(json_int_t)answered_ms, "streams", streams, "lanes", lanes, "dead", status->dead);
 }

@@ -1,6 +1,8 @@
 /* Postgres's part of the status: leat.status() says it all. It complains of a group that nobody consumes for. */
 #include "status.h"
 
+#include "leat/clock.h"
+
 #include <string.h>
 
 #define HEARTBEATS 3 /* missed: then a process counts as gone */
@@ -36,9 +38,11 @@ static enum leat_kind ask(struct status *status, json_t **out, struct leat_error
 	struct leat_pg_params params = {0};
 	leat_pg_bind_int8(&params, HEARTBEATS * status->params->process_heartbeat_ms);
 	leat_pg_bind_int8(&params, STATUS_COUNTED);
+	int64_t began_ms = leat_clock_ms();
 	if (leat_pg_run_once(status->pg, "select leat.status($1::bigint, $2::bigint)", &params, &result, err) != LEAT_OK)
 		return leat_fail_while(err, "is the schema up to date? run `leat migrate`");
 	*out = json_loads(leat_pg_text(result, 0, 0), 0, NULL);
+	json_object_set_new(*out, "answered_ms", json_integer(leat_clock_ms() - began_ms));
 	return *out != NULL ? LEAT_OK : leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "leat.status() gave no JSON that can be read");
 }
 

@@ -65,9 +65,28 @@ static void print_streams(const json_t *streams)
 	print(&table);
 }
 
+/* "-" where nothing waits. */
+static void add_age(struct table *table, const json_t *lane)
+{
+	if (number(lane, "lag") > 0)
+		add_duration(table, lane, "oldest_ms", "");
+	else
+		table_add(table, "%s", "");
+}
+
+static void add_rate(struct table *table, const json_t *lane)
+{
+	const json_t *rate = json_object_get(lane, "rate_per_s");
+	if (json_is_real(rate))
+		table_add(table, "%.*f/s", json_real_value(rate) < 10 ? 1 : 0, json_real_value(rate));
+	else
+		table_add(table, "%s", "");
+}
+
 static void print_durables(const json_t *lanes)
 {
-	static const char *const heads[] = {"CONSUMER", "STREAM", ">PENDING", ">IN FLIGHT", ">REDELIVERED", ">FLOOR", ">IDLE PULLS", NULL};
+	static const char *const heads[] = {
+		"CONSUMER", "STREAM", ">LAG", ">PENDING", ">IN FLIGHT", ">OLDEST", ">RATE", ">REDELIVERED", ">FLOOR", ">IDLE PULLS", NULL};
 	TABLE_SCOPED table;
 	table_init(&table, heads);
 	size_t i;
@@ -76,8 +95,11 @@ static void print_durables(const json_t *lanes)
 	{
 		add_text(&table, lane, "durable");
 		add_text(&table, lane, "stream");
+		add_number(&table, lane, "lag");
 		add_number(&table, lane, "pending");
 		add_number(&table, lane, "in_flight");
+		add_age(&table, lane);
+		add_rate(&table, lane);
 		add_number(&table, lane, "redelivered");
 		add_number(&table, lane, "floor_seq");
 		add_number(&table, lane, "idle_pulls");
@@ -171,7 +193,13 @@ static void print_server(const char *name, const json_t *server)
 {
 	bool reachable = json_is_true(json_object_get(server, "reachable"));
 	const char *version = text(server, "version");
-	printf("%-8s      %s%s%s\n", name, reachable ? "reachable" : "NOT REACHABLE", *version != '\0' ? ", version " : "", version);
+	printf("%-8s      %s%s%s", name, reachable ? "reachable" : "NOT REACHABLE", *version != '\0' ? ", version " : "", version);
+	if (reachable && json_object_get(server, "answered_ms") != NULL)
+		printf(", answered in %" JSON_INTEGER_FORMAT " ms", number(server, "answered_ms"));
+	if (json_object_get(server, "connections") != NULL)
+		printf(", %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " connections", number(server, "connections"),
+			number(server, "max_connections"));
+	putchar('\n');
 }
 
 void status_print(const json_t *report)

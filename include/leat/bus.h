@@ -292,6 +292,7 @@ struct leat_pull_info {
 	uint64_t pending;     /* in the stream, not delivered yet */
 	uint64_t ack_pending; /* delivered, not settled */
 	uint64_t floor_seq;   /* everything at or below is settled; may lag, never leads */
+	uint64_t reached_seq; /* the newest that was delivered */
 	uint64_t redelivered; /* delivered more than once and not settled */
 	uint64_t waiting;     /* pull requests that wait: processes with nothing to do */
 };

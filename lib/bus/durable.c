@@ -148,6 +148,7 @@ enum leat_kind leat_durable_get_info(
 		.pending = (uint64_t)bus_json_int(info, "num_pending"),
 		.ack_pending = (uint64_t)bus_json_int(info, "num_ack_pending"),
 		.floor_seq = (uint64_t)bus_json_int(json_object_get(info, "ack_floor"), "stream_seq"),
+		.reached_seq = (uint64_t)bus_json_int(json_object_get(info, "delivered"), "stream_seq"),
 		.redelivered = (uint64_t)bus_json_int(info, "num_redelivered"),
 		.waiting = (uint64_t)bus_json_int(info, "num_waiting"),
 	};

@@ -60,7 +60,7 @@ Test(command, help_lanes_is_the_table_of_lanes)
 Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 {
 	static const struct {
-		const char *arguments[4];
+		const char *arguments[5];
 		const char *said;
 	} mistakes[] = {
 		{{"migrat", NULL}, "did you mean migrate?"},
@@ -73,6 +73,9 @@ Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 		{{"dead", "list", "--code", NULL}, "--code needs a value"},
 		{{"dead", "burn", NULL}, "expected list or show, found burn"},
 		{{"status", "now", NULL}, "don't know what to do with \"now\""},
+		{{"status", "--watch", "5", "now", NULL}, "don't know what to do with \"now\""},
+		{{"status", "--watch=0", NULL}, "--watch: expected a whole number from 1 on, found \"0\""},
+		{{"status", "--watch=90000", NULL}, "--watch: expected at most a day"},
 		{{"consume", "--batch", "none", NULL}, "--batch: expected a whole number"},
 		{{"consume", "--queue-group", "a b", NULL}, "--queue-group: expected 1 to 100 letters, digits, - and _, found \"a b\""},
 		{{"status", "--queue-group=", NULL}, "--queue-group: expected"},

@@ -1,4 +1,5 @@
 /* `leat status`: what it counts, what it calls a problem, and that each server's part is told without the other. */
+#include "leat/clock.h"
 #include "saying.h"
 
 #include <criterion/criterion.h>
@@ -258,6 +259,43 @@ Test(status, dead_letters_are_counted_by_code)
 	cr_expect_eq(NUMBER("nats", "dead", "newest_by_code", "\\x1b[31m"), 2);
 }
 
+Test(status, how_long_the_oldest_waits_and_how_fast_it_went_are_told)
+{
+	struct leat_child *consumer = start_consumer();
+	for (int i = 0; i < 120; i++)
+		rig_intent(&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_type\":\"t\",\"key\":\"1\"}");
+	rig_sql_wait(&rig, 30, "120", "select count(*) from leat.activity");
+	leat_child_stop(consumer, SIGTERM, 15000);
+	rig_intent(&rig, RIG_TENANT_A, "entity.upsert", NULL, "{\"entity_type\":\"t\",\"key\":\"1\"}");
+	int64_t published_ms = leat_clock_ms();
+	cr_expect_eq(ask(), 1);
+	cr_expect_eq(NUMBER("nats", "lanes", "0", "lag"), 1);
+	cr_expect_leq(NUMBER("nats", "lanes", "0", "oldest_ms"), leat_clock_ms() - published_ms + 1000);
+	cr_expect_float_eq(json_real_value(part("nats", "lanes", "0", "rate_per_s", NULL)), 2.0, 0.01);
+	cr_expect_float_eq(json_real_value(part("nats", "lanes", "1", "rate_per_s", NULL)), 0.0, 0.01);
+	cr_expect_gt(NUMBER("postgres", "connections"), 0);
+	rig_sql(&rig, "update leat.activity set at = at - interval '1 hour' where position <= 90");
+	ask();
+	cr_expect_float_eq(json_real_value(part("nats", "lanes", "0", "rate_per_s", NULL)), 0.5, 0.01);
+	rig_sql(&rig, "update leat.activity set at = at - interval '1 hour'");
+	ask();
+	cr_expect_float_eq(json_real_value(part("nats", "lanes", "0", "rate_per_s", NULL)), 0.0, 0.01);
+}
+
+Test(status, what_is_settled_is_counted_in_the_newest_epoch_and_across_holes)
+{
+	rig_sql(&rig,
+		"insert into leat.activity (stream, position, outcome, message_at, at)"
+		" select 'LEAT_RUN', p, 'applied', now(), now() - case when p < 50 then interval '1 hour' else interval '1 second' end"
+		" from generate_series(1, 1000) p where p % 10 = 0");
+	rig_sql_expect(&rig, "951", "select leat.settled_lately('LEAT_RUN', 60)");
+	rig_sql(&rig,
+		"insert into leat.activity (stream, position, outcome, message_at) select 'LEAT_RUN', 1::bigint << 40 | p, 'applied', now()"
+		" from generate_series(1, 7) p");
+	rig_sql_expect(&rig, "7", "select leat.settled_lately('LEAT_RUN', 60)");
+	rig_sql_expect(&rig, "0", "select leat.settled_lately('LEAT_ENTITY', 60)");
+}
+
 /* ---- the terminal ---- */
 
 Test(status, nothing_that_others_wrote_reaches_the_terminal_as_a_command)
@@ -284,6 +322,6 @@ static bool was_drawn_twice(void *argument)
 
 Test(status, watching_tells_it_again_and_again)
 {
-	rig_start(&rig, "watch", RIG_ARGS("status", "--watch", "--json"));
+	rig_start(&rig, "watch", RIG_ARGS("status", "--watch", "1", "--json"));
 	cr_expect(rig_wait_until(was_drawn_twice, NULL, 30));
 }

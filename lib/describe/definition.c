@@ -97,9 +97,10 @@ static json_t *describe_node(const struct leat_node_type *type, const struct lea
 		json_array_append_new(rules, describe_either(type->either));
 	if (type->needs_any != NULL)
 		json_array_append_new(rules, describe_any(type->needs_any));
-	return describe_pack("{s:s+, s:s, s:s, s:o, s:o, s:b, s:o*}", "title", "a node: ", type->name, "description", type->about, "type",
-		"object", "properties", properties, "required", required, "additionalProperties", 0, "allOf",
-		json_array_size(rules) > 0 ? rules : NULL);
+	json_t *out = describe_pack("{s:s+, s:s, s:s, s:o, s:o, s:b}", "title", "a node: ", type->name, "description", type->about, "type",
+		"object", "properties", properties, "required", required, "additionalProperties", 0);
+	describe_add_any(out, "allOf", rules);
+	return out;
 }
 
 /* $ref by a pattern: as the name of a property, some readers of AsyncAPI take it for a reference of the document's. */

@@ -56,6 +56,16 @@ static json_t *describe_field(const struct leat_field *field, const struct leat_
 
 /* ---- what needs several fields ---- */
 
+/* {"<word>":[…]} where there are any. Takes `ways`. */
+static void add_rule(json_t *rules, const char *word, json_t *ways)
+{
+	json_t *rule = json_object();
+	describe_add_any(rule, word, ways);
+	if (json_object_size(rule) > 0)
+		json_array_append(rules, rule);
+	json_decref(rule);
+}
+
 static void add_either(json_t *rules, const struct leat_intent_type *type)
 {
 	json_t *ways = json_array();
@@ -64,10 +74,7 @@ static void add_either(json_t *rules, const struct leat_intent_type *type)
 		json_object_update_new(rule, describe_way(type->either[1 - way], false));
 		json_array_append_new(ways, rule);
 	}
-	if (json_array_size(ways) > 0)
-		json_array_append_new(rules, describe_pack("{s:o}", "oneOf", ways));
-	else
-		json_decref(ways);
+	add_rule(rules, "oneOf", ways);
 }
 
 /* Where there are lists of names, one of them has a name in it. */
@@ -78,10 +85,7 @@ static void add_names(json_t *rules, const struct leat_intent_type *type)
 		if (type->fields[i].type == LEAT_FIELD_NAMES)
 			json_array_append_new(lists,
 				describe_pack("{s:[s], s:{s:{s:i}}}", "required", type->fields[i].name, "properties", type->fields[i].name, "minItems", 1));
-	if (json_array_size(lists) > 0)
-		json_array_append_new(rules, describe_pack("{s:o}", "anyOf", lists));
-	else
-		json_decref(lists);
+	add_rule(rules, "anyOf", lists);
 }
 
 static void add_only_with(json_t *rules, const struct leat_intent_type *type)
@@ -110,10 +114,7 @@ static json_t *describe_body(const struct leat_intent_type *type, const char *na
 	add_either(rules, type);
 	add_names(rules, type);
 	add_only_with(rules, type);
-	if (json_array_size(rules) > 0)
-		json_object_set_new(out, "allOf", rules);
-	else
-		json_decref(rules);
+	describe_add_any(out, "allOf", rules);
 	return out;
 }
 

@@ -71,6 +71,13 @@ json_t *describe_way(const char *way, bool all)
 	return describe_pack("{s:o}", "properties", none);
 }
 
+void describe_add_any(json_t *object, const char *name, json_t *array)
+{
+	if (json_array_size(array) > 0)
+		json_object_set(object, name, array);
+	json_decref(array);
+}
+
 /* ---- basics ---- */
 
 void describe_basics(json_t *defs, const struct leat_params *limits)

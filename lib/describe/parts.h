@@ -31,6 +31,9 @@ json_t *describe_whole(int64_t lowest, int64_t highest);
 /* An object in which no field of `way` (leat/either.h) is missing, where `all`, and none is there, otherwise. */
 json_t *describe_way(const char *way, bool all);
 
+/* Adds the array to the object, unless it is empty. Takes it. */
+void describe_add_any(json_t *object, const char *name, json_t *array);
+
 /* An object of this shape; `more` (or NULL) are members it also has. Takes `more`. */
 json_t *describe_shape(const struct leat_shape *shape, json_t *more);
 /* Of one or two: the first, or anyOf both. */

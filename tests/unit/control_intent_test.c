@@ -44,6 +44,12 @@ static const struct taken messages[] = {
 	{"interaction.answer", "{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"user_id\":\"" USER "\",\"value\":null}", NULL},
 	{"interaction.answer", "{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"user_id\":\"" USER "\"}", "needs value"},
 	{"interaction.withdraw", "{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"user_id\":\"" USER "\"}", NULL},
+	{"interaction.withdraw", "{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"expected_user_id\":\"" USER "\"}", NULL},
+	{"interaction.withdraw", "{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\"}",
+		"interaction.withdraw needs user_id or expected_user_id"},
+	{"interaction.withdraw",
+		"{\"interaction_id\":\"" ENTITY "\",\"connection_id\":\"c\",\"user_id\":\"" USER "\",\"expected_user_id\":\"" USER "\"}",
+		"interaction.withdraw takes user_id or expected_user_id, not both"},
 	{"interaction.expire", "{\"interaction_ids\":[\"" ENTITY "\"]}", NULL},
 	{"interaction.expire", "{\"interaction_ids\":[]}", "interaction_ids: expected 1 to 1000 UUIDs"},
 };

@@ -31,6 +31,8 @@ static const struct taken messages[] = {
 	{"run.node", "{" RUN ",\"node_id\":\"n\",\"status\":\"waiting\"}", "status: expected one of running|completed|failed"},
 	{"run.node", "{" RUN ",\"node_id\":\"n\",\"status\":\"running\",\"attempt\":0}", "attempt: expected a whole number from 1"},
 	{"run.node", "{" RUN ",\"status\":\"running\"}", "run.node needs node_id"},
+	{"run.node", "{" RUN ",\"node_id\":\"n\",\"status\":\"failed\",\"output\":1}", "run.node takes output only with status completed"},
+	{"run.node", "{" RUN ",\"error\":\"e\",\"node_id\":\"n\",\"status\":\"running\"}", "run.node takes error only with status failed"},
 };
 
 Test(run_intent, takes_what_the_table_says)

@@ -4,6 +4,7 @@
 #include "leat/workflow.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static json_t *describe_value(const struct leat_node_param *param, const struct 
 		return not_reference(describe_pack("{s:s, s:o, s:o, s:I}", "type", "object", "propertyNames", describe_ref("field_name"),
 			"additionalProperties", describe_ref("value"), "maxProperties", (json_int_t)limits->max_fields));
 	}
-	assert(!"a type of parameter without a schema");
+	assert(false);
 	return NULL;
 }
 

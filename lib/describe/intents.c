@@ -4,8 +4,8 @@
 #include "leat/either.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NAME_BYTES 64
 
@@ -50,7 +50,7 @@ static json_t *describe_field(const struct leat_field *field, const struct leat_
 	case LEAT_FIELD_DEFINITION:
 		return describe_ref("definition");
 	}
-	assert(!"a type of field without a schema");
+	assert(false);
 	return NULL;
 }
 
@@ -161,12 +161,12 @@ void describe_intents(json_t *defs, const struct leat_params *limits)
 	size_t count;
 	const struct leat_intent_type *table = leat_intent_table(&count);
 	char name[NAME_BYTES];
+	char said[NAME_BYTES + 8];
 	for (size_t i = 0; i < count; i++) {
 		snprintf(name, sizeof name, "%s.%s", table[i].noun, table[i].verb);
 		json_object_set_new(defs, name, describe_body(&table[i], name, limits));
-		json_t *outcome = describe_outcome(&table[i], name);
-		strcat(name, ".outcome");
-		json_object_set_new(defs, name, outcome);
+		snprintf(said, sizeof said, "%s.outcome", name);
+		json_object_set_new(defs, said, describe_outcome(&table[i], name));
 	}
 	json_object_set_new(defs, "rejected",
 		describe_said("rejected", "status|position|code|message",
@@ -180,12 +180,12 @@ void describe_queries(json_t *defs, const struct leat_params *limits)
 	size_t count;
 	const struct leat_intent_type *table = leat_query_table(&count);
 	char name[NAME_BYTES];
+	char said[NAME_BYTES + 8];
 	for (size_t i = 0; i < count; i++) {
 		snprintf(name, sizeof name, "%s.%s", table[i].noun, table[i].verb);
 		json_object_set_new(defs, name, describe_body(&table[i], name, limits));
-		json_t *answer = describe_answer(&table[i], name);
-		strcat(name, ".answer");
-		json_object_set_new(defs, name, answer);
+		snprintf(said, sizeof said, "%s.answer", name);
+		json_object_set_new(defs, said, describe_answer(&table[i], name));
 	}
 	json_object_set_new(defs, "refused",
 		describe_said(

@@ -2,6 +2,7 @@
 #include "parts.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 static json_t *array_of(json_t *items)
 {
@@ -54,7 +55,7 @@ static json_t *describe_member(const struct leat_member *member)
 	case LEAT_MEMBER_SKIPPED:
 		return map_of(array_of(text()));
 	}
-	assert(!"a type of member without a schema");
+	assert(false);
 	return NULL;
 }
 

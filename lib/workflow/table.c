@@ -25,26 +25,28 @@
 	}
 
 static const struct leat_node_type table[] = {
-	[LEAT_NODE_HTTP] = {"http", LEAT_NODE_HTTP, {REQUEST("GET")}, "one HTTP request; the JSON of the answer is the output"},
+	[LEAT_NODE_HTTP] = {"http", LEAT_NODE_HTTP, {REQUEST("GET")}, .about = "one HTTP request; the JSON of the answer is the output"},
 	[LEAT_NODE_WORKER] = {"worker", LEAT_NODE_WORKER, {REQUEST("POST")},
-		"one HTTP request that hands the work to a service; a `run.node` intent of that service brings the output"},
+		.about = "one HTTP request that hands the work to a service; a `run.node` intent of that service brings the output"},
 	[LEAT_NODE_SPLIT] = {"split", LEAT_NODE_SPLIT,
 		{{"items", LEAT_VALUE_ARRAY, true, .highest = SPLIT_ITEMS, .about = "every node up to the collect runs once for each"}},
-		"fans out an array"},
-	[LEAT_NODE_COLLECT] = {"collect", LEAT_NODE_COLLECT, {{0}}, "waits for all items of the split above it; the array is the output"},
+		.about = "fans out an array"},
+	[LEAT_NODE_COLLECT] = {"collect", LEAT_NODE_COLLECT, {{0}},
+		.about = "waits for all items of the split above it; the array is the output"},
 	[LEAT_NODE_MERGE] = {"merge", LEAT_NODE_MERGE,
 		{{"entity_id", LEAT_VALUE_UUID, false, .about = "the run's entity when left out"},
 			{"entity_type", LEAT_VALUE_ENTITY_TYPE, false, .about = "with `key`, instead of `entity_id`"},
 			{"key", LEAT_VALUE_ENTITY_KEY, false, .about = "with `entity_type`"},
 			{"content", LEAT_VALUE_FIELDS, false, .about = "fields to write; this, `metadata` or both"},
 			{"metadata", LEAT_VALUE_FIELDS, false, .about = "fields to write"}},
-		"writes fields into an entity, as an `entity.merge`", .either = {"entity_id", "entity_type key"}, .needs_any = "content metadata"},
+		.about = "writes fields into an entity, as an `entity.merge`", .either = {"entity_id", "entity_type key"},
+		.needs_any = "content metadata"},
 	[LEAT_NODE_QUESTION] = {"question", LEAT_NODE_QUESTION,
 		{{"connection_id", LEAT_VALUE_TEXT, true, .lowest = 1, .highest = CONNECTION_BYTES, .about = "where the person is asked"},
 			{"expected_user_id", LEAT_VALUE_UUID, true, .about = "who may answer"},
 			{"payload", LEAT_VALUE_ANY, true, .about = "what the person is shown"},
 			{"ttl_s", LEAT_VALUE_NUMBER, false, .lowest = 1, .highest = LEAT_TTL_LIMIT_S, .about = "seconds until it expires"}},
-		"asks a person; the answer is the output"},
+		.about = "asks a person; the answer is the output"},
 };
 
 #define ROWS (sizeof table / sizeof *table)

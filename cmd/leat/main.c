@@ -78,6 +78,16 @@ static const struct command commands[] = {
 		"list and show ask the database. The other three are published for --tenant TENANT, by a service, with --actor NAME as "
 		"Leat-Actor;\n"
 		"retry and cancel wait for the outcome, and end with 1 when it is a rejection.\n"},
+	{"verify", leat_cmd_verify, "[--sample N%] [--memory-mb MB] [--limit N] [--json]",
+		"compare the database with its streams, field by field, while everything runs",
+		"Folds what the streams hold, with the decisions that the ledger has, and compares it with the tables at one snapshot. Nothing is\n"
+		"written. Each finding names tenant, row, field, both values and the position that should have won.\n"
+		"  --sample N%     only so many of the ids, the same ones every time\n"
+		"  --memory-mb MB  most memory for what is folded (512); where it is not enough, the streams are read several times\n"
+		"  --limit N       findings shown (50); all are counted\n"
+		"\n"
+		"0: equal. 1: something differs. 2: could not tell, and why. What was written out of band, by the functions for SQL clients or an\n"
+		"INSERT, is told apart and makes no difference.\n"},
 	{"dead", leat_cmd_dead,
 		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] | "
 		"discard (SEQ... | FILTERS | --all) [--yes]",

@@ -75,9 +75,9 @@ void verify_doubt(struct verify *v, const char *format, ...) __attribute__((form
 /* ---- folds ---- */
 
 struct verify_fold {
-	const char *noun; /* what it is called in the summary, "entities" */
-	unsigned streams; /* bits: 1u << enum verify_stream */
-	void *(*open)(struct verify *v);
+	const char *noun;                                        /* what it is called in the summary, "entities" */
+	unsigned streams;                                        /* bits: 1u << enum verify_stream */
+	void *(*open)(struct verify *v, struct leat_error *err); /* NULL: *err says why */
 	void (*feed)(void *fold, const struct verify_fact *fact);
 	/* Drops what verify_in_pass says no of from now on. */
 	void (*narrow)(void *fold);

@@ -10,7 +10,8 @@ begin
 	perform leat.expect_object('p_new_content', p_new_content);
 	update leat.entities e
 	set content = e.content || p_new_content,
-		content_positions = e.content_positions || leat.fields_at(p_new_content, e.last_position)
+		content_positions = e.content_positions || leat.fields_at(p_new_content, e.last_position),
+		direct = leat.direct_marks(e.direct, 'content', p_new_content, e.last_position)
 	where e.tenant_id = p_tenant_id and e.id = p_entity_id and e.deleted_at is null
 	returning e.content into v_merged;
 	return v_merged;
@@ -26,7 +27,8 @@ begin
 	perform leat.expect_object('p_new_metadata', p_new_metadata);
 	update leat.entities e
 	set metadata = e.metadata || p_new_metadata,
-		metadata_positions = e.metadata_positions || leat.fields_at(p_new_metadata, e.last_position)
+		metadata_positions = e.metadata_positions || leat.fields_at(p_new_metadata, e.last_position),
+		direct = leat.direct_marks(e.direct, 'metadata', p_new_metadata, e.last_position)
 	where e.tenant_id = p_tenant_id and e.id = p_entity_id and e.deleted_at is null
 	returning e.metadata into v_merged;
 	return v_merged;
@@ -41,5 +43,15 @@ begin
 		raise exception using errcode = 'invalid_parameter_value',
 			message = format('%s: expected a JSON object, got %s', p_name, coalesce(jsonb_typeof(p_value), 'NULL'));
 	end if;
+end
+$$;
+
+-- leat.entities.direct after one more direct call. The mark of a field is an array: position, MD5 of the value as Postgres writes it.
+create or replace function leat.direct_marks(p_direct jsonb, p_part text, p_fields jsonb, p_position bigint) returns jsonb
+language plpgsql immutable parallel safe set search_path = pg_catalog
+as $$
+begin
+	return coalesce(p_direct, '{}') || jsonb_build_object(p_part, coalesce(p_direct -> p_part, '{}') || (
+		select coalesce(jsonb_object_agg(field, jsonb_build_array(p_position, md5(value::text))), '{}') from jsonb_each(p_fields) new (field, value)));
 end
 $$;

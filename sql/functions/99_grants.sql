@@ -24,7 +24,7 @@ begin
 	for v_function in
 		select p.oid::regprocedure from pg_proc p
 		where p.pronamespace = 'leat'::regnamespace and not p.prosecdef and p.proname = any (array[
-			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'current_tenant', 'current_user_id',
+			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'direct_marks', 'current_tenant', 'current_user_id',
 			'newer_fields', 'fields_since', 'fields_at', 'names_at', 'fields_without', 'upserts_that_matter', 'positions_of', 'merged',
 			'target_state', 'part_after', 'entity_after', 'change_entities', 'change_unlocked', 'upsert_entity', 'absent_message',
 			'write_entity_intent', 'write_entity_groups', 'claim_interaction'])

@@ -1,0 +1,178 @@
+/*
+ * One verification: the snapshot, the passes, the verdict.
+ *
+ * Happy path: the floors are asked of NATS, then the snapshot is opened, so that all below the floors is in it; each pass folds the streams
+ * and compares; a pass that outgrows its memory is halved while it runs, and the other half waits on a stack. Fails when a server is away
+ * for long or refuses; that the streams do not hold enough is no failure but a verdict.
+ */
+#include "state.h"
+
+#include "leat/clock.h"
+
+#include <stdlib.h>
+
+static const struct verify_fold *const folds[] = {&verify_entities};
+
+enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64 };
+
+/* One pass under way, and what is left for later ones. */
+struct run {
+	void *folded[FOLDS];
+	uint64_t fed;
+	struct part parts[PARTS];
+	size_t part_count;
+};
+
+struct leat_pg *verify_pg(const struct verify *v)
+{
+	return v->pg;
+}
+
+bool verify_knows_all(const struct verify *v, enum verify_stream stream)
+{
+	return v->sources[stream].lost.count == 0;
+}
+
+bool verify_is_lost(const struct verify *v, enum verify_stream stream, int64_t position)
+{
+	return ranges_hold(&v->sources[stream].lost, position);
+}
+
+bool verify_is_hole(const struct verify *v, enum verify_stream stream, int64_t position)
+{
+	return ranges_hold(&v->sources[stream].holes, position);
+}
+
+/* ---- a pass ---- */
+
+static size_t memory_of(const struct run *run)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < FOLDS; i++)
+		bytes += folds[i]->bytes(run->folded[i]);
+	return bytes;
+}
+
+static void keep_within_memory(struct verify *v, struct run *run)
+{
+	while (memory_of(run) > (size_t)v->options->memory_bytes && run->part_count < PARTS) {
+		run->parts[run->part_count++] = verify_split(v);
+		for (size_t i = 0; i < FOLDS; i++)
+			folds[i]->narrow(run->folded[i]);
+	}
+}
+
+static void feed(struct verify *v, const struct verify_fact *fact, void *context)
+{
+	struct run *run = context;
+	for (size_t i = 0; i < FOLDS; i++) {
+		if ((folds[i]->streams & 1u << fact->stream) != 0)
+			folds[i]->feed(run->folded[i], fact);
+	}
+	v->report->facts++;
+	if (++run->fed % (v->options->memory_facts != 0 ? v->options->memory_facts : LOOK_EVERY) == 0)
+		keep_within_memory(v, run);
+}
+
+static enum leat_kind fold_streams(struct verify *v, struct run *run, struct leat_error *err)
+{
+	unsigned wanted = 0;
+	for (size_t i = 0; i < FOLDS; i++)
+		wanted |= folds[i]->streams;
+	int64_t began_ms = leat_clock_ms();
+	for (size_t i = 0; i < VERIFY_STREAMS; i++) {
+		if ((wanted & 1u << i) != 0 && facts_read(v, &v->sources[i], feed, run, err) != LEAT_OK)
+			return err->kind;
+	}
+	v->report->read_ms += leat_clock_ms() - began_ms;
+	return LEAT_OK;
+}
+
+static enum leat_kind do_pass(struct verify *v, struct run *run, struct leat_error *err)
+{
+	v->report->passes++;
+	size_t opened = 0;
+	while (opened < FOLDS && (run->folded[opened] = folds[opened]->open(v, err)) != NULL)
+		opened++;
+	enum leat_kind kind = opened < FOLDS ? err->kind : fold_streams(v, run, err);
+	for (size_t i = 0; i < FOLDS && kind == LEAT_OK; i++)
+		kind = folds[i]->compare(run->folded[i], err);
+	while (opened > 0) {
+		opened--;
+		folds[opened]->close(run->folded[opened]);
+	}
+	v->again = true;
+	return kind;
+}
+
+static enum leat_kind do_passes(struct verify *v, struct leat_error *err)
+{
+	struct run run = {.parts = {{1, 0}}, .part_count = 1};
+	enum leat_kind kind = LEAT_OK;
+	while (run.part_count > 0 && kind == LEAT_OK) {
+		struct part part = run.parts[--run.part_count];
+		v->modulus = part.modulus;
+		v->remainder = part.remainder;
+		kind = do_pass(v, &run, err);
+	}
+	return kind;
+}
+
+/* ---- the snapshot ---- */
+
+static enum leat_kind open_both(struct verify *v, struct leat_error *err)
+{
+	static const struct leat_pg_statement statements[] = {LEDGER_STATEMENT};
+	struct leat_bus_options options;
+	leat_bus_options_init(&options, v->options->params, "leat verify");
+	if (leat_bus_open(&v->bus, &options, err) != LEAT_OK)
+		return leat_fail_while(err, "NATS");
+	if (leat_pg_open(&v->pg, v->options->params->database_url, "leat verify", "service_role", statements, 1, err) != LEAT_OK)
+		return leat_fail_while(err, "Postgres");
+	return LEAT_OK;
+}
+
+/* Floors first: what is settled by then is in the snapshot. */
+static enum leat_kind take_snapshot(struct verify *v, struct leat_error *err)
+{
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
+		if (source_look(v, stream, err) != LEAT_OK)
+			return err->kind;
+	}
+	if (leat_pg_run_sql(v->pg, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0", NULL, err) != LEAT_OK ||
+		leat_pg_run_sql(v->pg, "begin isolation level repeatable read read only", NULL, err) != LEAT_OK)
+		return err->kind;
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
+		if (source_load(v, stream, err) != LEAT_OK)
+			return err->kind;
+	}
+	return LEAT_OK;
+}
+
+/* ---- the verdict ---- */
+
+static enum leat_verdict judge(const struct leat_verify_report *report)
+{
+	for (enum leat_verify_kind kind = 0; kind < LEAT_VERIFY_KINDS; kind++) {
+		if (kind != LEAT_VERIFY_OUT_OF_BAND && report->counts[kind] > 0)
+			return LEAT_VERIFY_DIFFERENT;
+	}
+	return report->doubt_count > 0 ? LEAT_VERIFY_UNKNOWN : LEAT_VERIFY_EQUAL;
+}
+
+enum leat_kind leat_verify(struct leat_verify_report *report, const struct leat_verify_options *options, struct leat_error *err)
+{
+	*report = (struct leat_verify_report){0};
+	struct verify v = {.options = options, .report = report};
+	enum leat_kind kind = open_both(&v, err);
+	if (kind == LEAT_OK)
+		kind = take_snapshot(&v, err);
+	if (kind == LEAT_OK)
+		kind = do_passes(&v, err);
+	report->verdict = judge(report);
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++)
+		source_fini(&v.sources[stream]);
+	leat_pg_close(v.pg);
+	leat_bus_close(v.bus);
+	return kind;
+}

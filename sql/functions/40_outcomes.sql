@@ -58,7 +58,7 @@ $$;
 
 -- One line of a NATS header block. Line breaks in a value would end it early.
 create or replace function leat.header(p_name text, p_value text) returns bytea
-language sql immutable parallel safe set search_path = pg_catalog
+language sql immutable parallel safe
 return convert_to(p_name || ': ' || translate(p_value, E'\r\n', '  ') || E'\r\n', 'UTF8');
 
 -- The dead letter of an intent: original headers and body, and why. That of a redrive names the origin that the redrive had, so that one

@@ -107,10 +107,35 @@ $$;
 create or replace trigger plan after insert on leat.workflow_versions referencing new table as new_rows
 for each statement execute function leat.note_plan();
 
--- Versions that were saved before there were plans.
+-- The same in one row.
+create or replace function leat.note_plan_row() returns trigger
+language plpgsql security definer set search_path = pg_catalog
+as $$
+begin
+	insert into leat.workflow_plans
+	select p.* from (select distinct n.workflow_id, n.version from new_rows n) v cross join lateral leat.plan_row(v.workflow_id, v.version) p;
+	return null;
+end
+$$;
+create or replace function leat.plan_row(p_workflow uuid, p_version integer) returns setof leat.workflow_plans
+language sql stable set search_path = pg_catalog
+as $$
+	with node as (select * from leat.workflow_nodes n where n.workflow_id = p_workflow and n.version = p_version)
+	select p_workflow, p_version, array_agg(n.node_id order by n.ord), array_agg(n.type order by n.ord), array_agg(n.needs_at::text order by n.ord),
+		array_agg(n.feeds_at::text order by n.ord), array_agg(s.ord order by n.ord), array_agg(c.ord order by n.ord)
+	from node n left join node s on s.node_id = n.split left join node c on c.node_id = n.collect
+	having count(*) > 0
+$$;
+create or replace trigger plan_row after insert on leat.workflow_nodes referencing new table as new_rows
+for each statement execute function leat.note_plan_row();
+
+-- Versions that were saved before there were plans, or rows of them.
 insert into leat.workflow_nodes
 select p.* from leat.workflow_versions v cross join lateral leat.plan_version(v.workflow_id, v.version, v.definition) p
 where not exists (select from leat.workflow_nodes n where n.workflow_id = v.workflow_id and n.version = v.version);
+insert into leat.workflow_plans
+select p.* from leat.workflow_versions v cross join lateral leat.plan_row(v.workflow_id, v.version) p
+where not exists (select from leat.workflow_plans n where n.workflow_id = v.workflow_id and n.version = v.version);
 
 -- ---- references ----
 

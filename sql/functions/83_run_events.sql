@@ -1,35 +1,33 @@
 -- What happened to a run, as events, also by direct SQL: leat.run.started, waiting, resumed, completed, failed, cancelled, and before it
 -- leat.run.node, which names the nodes that changed and their status; one of each at most a run and statement. Outputs are for whoever asks.
 --
--- Statement-level; insert and update differ in where a run's old image comes from. Nodes that begin as pending are not spoken of.
+-- Statement-level; insert and update differ in where a run's old image comes from. Nodes that begin as pending are not spoken of. Written so
+-- that its plan is small: to start that costs more than to run it, where a statement changes one run. Rows come in the order of VALUES.
 do $do$
 declare
 	v_body constant text := $body$
 begin
 	insert into leat.outbox (subject, event, headers, body, short_body)
-	select 'leat.event.' || n.tenant_id || '.run.' || n.id, 'leat.run.' || e.what, coalesce(leat.header('traceparent', n.traceparent), ''),
-		convert_to(coalesce(rtrim(e.plain::text, '}') || ',"nodes":' || e.nodes || '}', e.plain::text), 'UTF8'),
-		convert_to(rtrim(e.plain::text, '}') || ',"nodes_omitted":true}', 'UTF8')
+	select 'leat.event.' || n.tenant_id || '.run.' || n.id, 'leat.run.' || e.what,
+		case when n.traceparent is null then '' else leat.header('traceparent', n.traceparent) end,
+		convert_to(e.plain || case e.what when 'node' then ',"nodes":' || c.nodes else '' end || '}', 'UTF8'),
+		convert_to(e.plain || case e.what when 'node' then ',"nodes_omitted":true' else '' end || '}', 'UTF8')
 	from %s
+	cross join lateral (select n.node_states || '{}'::jsonb as now, coalesce(o.node_states || '{}'::jsonb, '{}') as before offset 0) s
 	cross join lateral (
-		select 1 as place, 'node' as what, json_build_object('status', n.status, 'position', n.position) as plain, nodes.changed as nodes
-		from (
-			select json_object_agg(now.key, now.value -> 'status')::text as changed
-			from jsonb_each(n.node_states) now left join jsonb_each(o.node_states) before on before.key = now.key
-			where case when before.key is null then now.value ->> 'status' <> 'pending' else now.value <> before.value end) nodes
-		where nodes.changed is not null and n.node_states is distinct from o.node_states
-		union all
-		select 2, case
-				when o.id is null then 'started'
-				when n.status <> 'running' then n.status
-				else 'resumed' end,
-			json_strip_nulls(json_build_object('status', n.status, 'workflow_id', n.workflow_id, 'version', n.version, 'agent_id', n.agent_id,
-				'entity_id', n.entity_id, 'generation', n.generation, 'position', n.position)), null
-		where o.id is null or n.status <> o.status and (o.status, n.status) <> ('pending', 'running')
-		union all
-		select 3, n.status, json_build_object('status', n.status, 'position', n.position), null
-		where o.id is null and n.status in ('waiting', 'completed', 'failed', 'cancelled')) e
-	order by n.id, case when e.what = 'started' then 0 else e.place end;
+		select json_object_agg(x.key, x.value -> 'status')::text as nodes from jsonb_each(s.now) x
+		where case when s.before ? x.key then x.value <> s.before -> x.key else x.value ->> 'status' <> 'pending' end) c
+	cross join lateral (values
+		(o.id is null, 'started'),
+		(c.nodes is not null, 'node'),
+		(case when o.id is null then n.status in ('waiting', 'completed', 'failed', 'cancelled')
+			else n.status <> o.status and (o.status, n.status) <> ('pending', 'running') end,
+			case n.status when 'running' then 'resumed' else n.status end)) due (is_so, what)
+	cross join lateral (
+		select due.what, '{"status":"' || n.status || '","position":' || n.position || case when due.what = 'node' then '' else
+			',"workflow_id":"' || n.workflow_id || '","version":' || n.version || ',"generation":' || n.generation
+			|| coalesce(',"agent_id":' || to_json(n.agent_id), '') || coalesce(',"entity_id":"' || n.entity_id || '"', '') end as plain) e
+	where due.is_so;
 	return null;
 end
 $body$;

@@ -60,6 +60,7 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		"stream_epochs service_role: delete insert select update\n"
 		"stream_floors service_role: delete insert select update\n"
 		"workflow_nodes service_role: select\n"
+		"workflow_plans service_role: select\n"
 		"workflow_versions authenticated: select\n"
 		"workflow_versions service_role: insert select\n"
 		"workflows authenticated: select\n"
@@ -132,7 +133,7 @@ Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_two)
 {
 	rig_sql_expect(&rig,
 		"claim_own_interaction current_member_role drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes"
-		" note_insert note_interaction_delete note_interaction_insert note_interaction_truncate note_interaction_update note_plan"
+		" note_insert note_interaction_delete note_interaction_insert note_interaction_truncate note_interaction_update note_plan note_plan_row"
 		" note_run_insert note_run_update note_truncate note_update note_workflow_delete note_workflow_insert note_workflow_update"
 		" refuse_version_change shrink_outbox start_embedding stop_embedding tell_run_delete tell_run_truncate tell_run_update touch_entity"
 		" wake_relay",

@@ -1,0 +1,63 @@
+-- Runs in their table: locked, written, and what is told to others in the same transaction.
+
+-- The rows of these ids, in the order of ids, locked: all, or what can be had while somebody else holds the others.
+create or replace function leat.lock_runs(p_ids uuid[], out runs leat.runs[], out locked_away uuid[])
+language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off set jit = off
+as $$
+begin
+	locked_away := '{}';
+	runs := array(select r from leat.runs r where r.id = any (p_ids) order by r.id for update);
+exception when lock_not_available or deadlock_detected then
+	runs := array(select r from leat.runs r where r.id = any (p_ids) order by r.id for update skip locked);
+	locked_away := array(select r.id from leat.runs r where r.id = any (p_ids) except select r.id from unnest(runs) r);
+end
+$$;
+
+-- Calls whoever has a free slot.
+create or replace function leat.call_for_runs(p_runs leat.runs[]) returns void
+language plpgsql set search_path = pg_catalog
+as $$
+begin
+	insert into leat.outbox (subject, headers, body)
+	select 'leat.intent.' || r.tenant_id || '.engine.run.resume',
+		coalesce(leat.header('traceparent', r.traceparent), ''), convert_to('{"run_id":"' || r.id || '"}', 'UTF8')
+	from unnest(p_runs) r;
+end
+$$;
+
+-- Runs as they are now, new ones and others, and what follows from it: whoever has a free slot is called to p_woken; claims are over for
+-- p_ended_nodes of p_ended_runs, and for all nodes of p_cancelled. Locks: claims, in the order of their key.
+create or replace function leat.write_runs(p_new leat.runs[], p_changed leat.runs[], p_woken uuid[], p_ended_runs uuid[], p_ended_nodes text[],
+	p_cancelled uuid[]) returns void
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+begin
+	if p_new <> '{}' then
+		insert into leat.runs select n.* from unnest(p_new) n;
+	end if;
+	if p_changed <> '{}' then
+		update leat.runs r
+		set status = c.status, node_states = c.node_states, generation = c.generation, position = c.position, updated_at = c.updated_at,
+			finished_at = c.finished_at, ready_since = c.ready_since
+		from unnest(p_changed) c where r.id = c.id;
+	end if;
+	if p_woken <> '{}' then
+		perform leat.call_for_runs(array(select r from unnest(p_new || p_changed) r where r.id = any (p_woken)));
+	end if;
+	if p_ended_runs <> '{}' then
+		delete from leat.claims c
+		using (
+			select k.run_id, k.node_id from unnest(p_ended_runs, p_ended_nodes) over (run_id, node_id)
+			join leat.claims k on k.run_id = over.run_id and k.node_id = over.node_id order by k.run_id, k.node_id for update of k) k
+		where c.run_id = k.run_id and c.node_id = k.node_id;
+	end if;
+	if p_cancelled <> '{}' then
+		delete from leat.claims c
+		using (select k.run_id, k.node_id from leat.claims k where k.run_id = any (p_cancelled) order by k.run_id, k.node_id for update) k
+		where c.run_id = k.run_id and c.node_id = k.node_id;
+		perform pg_notify('leat_cancel', r::text) from unnest(p_cancelled) r;
+		perform leat.take_back_questions(p_cancelled);
+	end if;
+end
+$$;

@@ -18,3 +18,11 @@ create policy service on leat.workflow_plans to service_role using (true) with c
 
 -- With the functions that took it: they take the row.
 drop type if exists leat.run_plan cascade;
+
+-- States of many items are written again with every fact: most of that was to compress them. Where Postgres was built without lz4, it stays.
+do $$
+begin
+	alter table leat.runs alter column node_states set compression lz4;
+exception when feature_not_supported then null;
+end
+$$;

@@ -82,6 +82,7 @@ const struct leat_intent_type *leat_intent_table(size_t *count);
 const struct leat_intent_type *leat_intent_find(const char *noun, size_t noun_bytes, const char *verb, size_t verb_bytes);
 /* The same by "NOUN.VERB"; NULL also when there is no dot. */
 const struct leat_intent_type *leat_intent_find_name(const char *name);
+size_t leat_intent_field_count(const struct leat_intent_type *type);
 /* Markdown rows: `| intent | body | does |`. */
 void leat_intent_describe(struct leat_buf *out);
 

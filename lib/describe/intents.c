@@ -1,21 +1,11 @@
 /* Schemas of intents and queries, and of what is said of them, from their tables. */
 #include "parts.h"
 
-#include "leat/either.h"
-
 #include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #define NAME_BYTES 64
-
-static size_t field_count(const struct leat_intent_type *type)
-{
-	size_t count = 0;
-	while (count < LEAT_INTENT_FIELDS && type->fields[count].name != NULL)
-		count++;
-	return count;
-}
 
 static json_t *describe_field(const struct leat_field *field, const struct leat_params *limits)
 {
@@ -81,7 +71,7 @@ static void add_either(json_t *rules, const struct leat_intent_type *type)
 static void add_names(json_t *rules, const struct leat_intent_type *type)
 {
 	json_t *lists = json_array();
-	for (size_t i = 0; i < field_count(type); i++)
+	for (size_t i = 0; i < leat_intent_field_count(type); i++)
 		if (type->fields[i].type == LEAT_FIELD_NAMES)
 			json_array_append_new(lists,
 				describe_pack("{s:[s], s:{s:{s:i}}}", "required", type->fields[i].name, "properties", type->fields[i].name, "minItems", 1));
@@ -90,7 +80,7 @@ static void add_names(json_t *rules, const struct leat_intent_type *type)
 
 static void add_only_with(json_t *rules, const struct leat_intent_type *type)
 {
-	for (size_t i = 0; i < field_count(type); i++) {
+	for (size_t i = 0; i < leat_intent_field_count(type); i++) {
 		const struct leat_field *field = &type->fields[i];
 		if (field->only_with != NULL)
 			json_array_append_new(rules,
@@ -103,7 +93,7 @@ static json_t *describe_body(const struct leat_intent_type *type, const char *na
 {
 	json_t *properties = json_object();
 	json_t *required = json_array();
-	for (size_t i = 0; i < field_count(type); i++) {
+	for (size_t i = 0; i < leat_intent_field_count(type); i++) {
 		json_object_set_new(properties, type->fields[i].name, describe_field(&type->fields[i], limits));
 		if (type->fields[i].required)
 			json_array_append_new(required, json_string(type->fields[i].name));

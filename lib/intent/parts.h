@@ -20,7 +20,6 @@ const struct leat_intent_type *leat_intent_kind_find(
 	const struct leat_intent_kind *kind, const char *noun, size_t noun_bytes, const char *verb, size_t verb_bytes);
 void leat_intent_kind_describe(struct leat_buf *out, const struct leat_intent_kind *kind);
 
-size_t leat_intent_field_count(const struct leat_intent_type *type);
 /* The first field of that type in the row; NULL when there is none. */
 const struct leat_field *leat_intent_field(const struct leat_intent_type *type, enum leat_field_type wanted);
 

@@ -3,6 +3,7 @@
 
 #include "leat/text.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -70,6 +71,7 @@ static bool parse_number(const char *text, int64_t *out)
 
 static bool set(const char *command, const struct command_flag *flag, const char *value)
 {
+	assert(flag->text != NULL || flag->number != NULL);
 	if (value == NULL)
 		return command_fail(command, false, "%s needs a value", flag->name);
 	if (flag->text != NULL)

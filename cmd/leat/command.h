@@ -18,6 +18,7 @@ int leat_cmd_consume(struct leat_params *params, int argc, char **argv);
 int leat_cmd_publish(struct leat_params *params, int argc, char **argv);
 int leat_cmd_status(struct leat_params *params, int argc, char **argv);
 int leat_cmd_doctor(struct leat_params *params, int argc, char **argv);
+int leat_cmd_explain(struct leat_params *params, int argc, char **argv);
 int leat_cmd_runs(struct leat_params *params, int argc, char **argv);
 int leat_cmd_schema(struct leat_params *params, int argc, char **argv);
 int leat_cmd_verify(struct leat_params *params, int argc, char **argv);

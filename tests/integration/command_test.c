@@ -22,7 +22,7 @@ TestSuite(command, .init = setup, .fini = teardown);
 
 Test(command, help_lists_every_command_and_each_has_its_own)
 {
-	static const char *const commands[] = {"up", "migrate", "consume", "publish", "status", "doctor", "dead", "help", "version"};
+	static const char *const commands[] = {"up", "migrate", "consume", "publish", "status", "doctor", "explain", "dead", "help", "version"};
 	say_run(&rig, "help", 0, RIG_ARGS("help"));
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		char line[64];
@@ -71,9 +71,11 @@ Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 		{{"dead", "list", "--limit=0", NULL}, "expected a whole number from 1 on"},
 		{{"dead", "list", "--json=yes", NULL}, "--json has no value"},
 		{{"dead", "list", "--code", NULL}, "--code needs a value"},
-		{{"dead", "burn", NULL}, "expected list or show, found burn"},
+		{{"dead", "burn", NULL}, "expected list, show, redrive or discard, found burn"},
 		{{"status", "now", NULL}, "don't know what to do with \"now\""},
 		{{"status", "--watch", "5", "now", NULL}, "don't know what to do with \"now\""},
+		{{"explain", "thing", "--tenant", "11111111-1111-4111-8111-111111111111", NULL}, "expected an entity's UUID or TYPE:KEY"},
+		{{"explain", "note:1", NULL}, "--tenant is missing"},
 		{{"status", "--watch=0", NULL}, "--watch: expected a whole number from 1 on, found \"0\""},
 		{{"status", "--watch=90000", NULL}, "--watch: expected at most a day"},
 		{{"consume", "--batch", "none", NULL}, "--batch: expected a whole number"},

@@ -84,7 +84,7 @@ static void print_json(const struct explain *explain)
 
 int leat_cmd_explain(struct leat_params *params, int argc, char **argv)
 {
-	struct explain explain = {.look_back = LOOK_BACK, .fields = json_array(), .lost = json_array()};
+	struct explain explain = {.look_back = LOOK_BACK};
 	struct leat_error err;
 	const char *tenant = NULL;
 	bool json = false;
@@ -101,6 +101,8 @@ int leat_cmd_explain(struct leat_params *params, int argc, char **argv)
 	if (!take_names(&explain, tenant, argv[1]))
 		return EXIT_USAGE;
 	explain.field = argc > 2 ? argv[2] : NULL;
+	explain.fields = json_array();
+	explain.lost = json_array();
 	enum leat_kind kind = find_out(&explain, params, &err);
 	if (kind != LEAT_OK)
 		command_fail("explain", EXIT_FAILURE, "%s", err.text);

@@ -69,6 +69,13 @@ void doctor_check_nats_version(struct doctor *d)
 
 /* ---- login ---- */
 
+static bool is_stream(struct doctor *d, const char *stream)
+{
+	struct leat_stream_state state;
+	struct leat_error err;
+	return leat_stream_get_state(d->bus, stream, &state, &err) == LEAT_OK;
+}
+
 /*
  * Offers a message to the stream of each subject that consumers publish to, with a header by which the stream has to refuse it: who may
  * publish is refused, who may not gets no answer. Nothing is stored; the tenant is one that nobody is.
@@ -76,24 +83,27 @@ void doctor_check_nats_version(struct doctor *d)
 void doctor_check_nats_login(struct doctor *d)
 {
 	static const char refuse[] = "Nats-Expected-Stream: LEAT_DOCTOR\r\n";
-	struct leat_outgoing offers[DOCTOR_LANES + 2] = {{.subject = "leat.event." NOBODY ".doctor.check", .headers = refuse},
-		{.subject = "leat.dead." NOBODY ".doctor.check", .headers = refuse}};
+	struct leat_outgoing offers[DOCTOR_LANES + 2];
 	char subjects[DOCTOR_LANES][128];
-	const size_t count = sizeof offers / sizeof *offers;
+	size_t count = 0;
+	if (is_stream(d, "LEAT_EVENTS"))
+		offers[count++] = (struct leat_outgoing){.subject = "leat.event." NOBODY ".doctor.check", .headers = refuse};
+	if (is_stream(d, "LEAT_DEAD"))
+		offers[count++] = (struct leat_outgoing){.subject = "leat.dead." NOBODY ".doctor.check", .headers = refuse};
 	for (size_t i = 0; i < DOCTOR_LANES; i++) {
 		snprintf(subjects[i], sizeof subjects[i], "leat.intent." NOBODY ".engine.%s", doctor_lanes[i].engine);
-		offers[i + 2] = (struct leat_outgoing){.subject = subjects[i], .headers = refuse};
+		if (is_stream(d, doctor_lanes[i].stream))
+			offers[count++] = (struct leat_outgoing){.subject = subjects[i], .headers = refuse};
 	}
 	/* Each has its own outcome; the whole can't be well. */
 	if (leat_bus_store(d->bus, offers, count) == LEAT_OK)
-		doctor_skip(d, "a stream stored what it had to refuse");
+		doctor_skip(d, count > 0 ? "a stream stored what it had to refuse" : "there is no stream");
 	for (size_t i = 0; i < count; i++) {
 		if (offers[i].kind != LEAT_TEMPORARY)
 			continue;
 		doctor_find(d, DOCTOR_FAULT, "this login can't publish %s: %s", offers[i].subject, offers[i].err.text);
 		doctor_why(d, "what Leat has to say there waits in the outbox for ever: events, dead letters, results of nodes");
-		doctor_mend(
-			d, "if the stream is there, allow it in nats-server's configuration, as docker/nats-accounts.conf does for leat-consumer");
+		doctor_mend(d, "allow it in nats-server's configuration, as docker/nats-accounts.conf does for leat-consumer");
 	}
 }
 
@@ -160,6 +170,10 @@ void doctor_check_nats_clock(struct doctor *d)
 {
 	struct leat_error err;
 	int64_t its_ns = 0;
+	if (!is_stream(d, "LEAT_EVENTS")) {
+		doctor_skip(d, "there is no stream");
+		return;
+	}
 	int64_t before_us = doctor_now_us();
 	if (leat_bus_get_clock(d->bus, "LEAT_EVENTS", &its_ns, &err) != LEAT_OK)
 		doctor_skip(d, "%s", err.text);

@@ -159,7 +159,10 @@ void doctor_check_dead_letters(struct doctor *d)
 	struct leat_error err;
 	struct leat_stream_state state;
 	if (leat_stream_get_state(d->bus, "LEAT_DEAD", &state, &err) != LEAT_OK) {
-		doctor_skip(d, "%s", err.text);
+		if (err.code == LEAT_CODE_NOT_FOUND)
+			doctor_skip(d, "there is no stream");
+		else
+			doctor_skip(d, "%s", err.text);
 		return;
 	}
 	if (state.messages == 0)

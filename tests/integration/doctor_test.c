@@ -148,6 +148,7 @@ Test(doctor, before_the_first_migration_it_says_what_to_run)
 	DIAGNOSE();
 	expect("fault", "there is no stream LEAT_RUN", "leat migrate");
 	expect("fault", "the schema is not there", "leat migrate");
+	cr_expect_null(find("can't publish"));
 }
 
 Test(doctor, a_server_that_is_away_is_a_fault_and_the_other_is_looked_at)

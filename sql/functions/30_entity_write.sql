@@ -38,14 +38,13 @@ end
 $$;
 
 -- The row after one more intent; pure. p_row may be a row that is not stored yet (positions 0, nothing in it).
--- What can never count any more is dropped: below the delete, or hidden and not above the floor. p_floor below 0: the intent comes late, and
--- others may (35_redrives.sql), so that what is hidden by then stays: the row says so (hidden has kept).
+-- What can never count any more is dropped: what is below the delete. What is hidden above it stays, however low the floor has left it: an
+-- upsert that is redriven (35_redrives.sql) may bring it to light. (It is hidden only where a write overtook the delete before it.)
 create or replace function leat.entity_after(p_row leat.entities, p_verb text, p_position bigint, p_body jsonb, p_floor bigint)
 returns leat.entities language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
 	v leat.entities := p_row;
-	v_floor constant bigint := case when p_row.hidden ? 'kept' then -1 else p_floor end;
 	v_upsert_before constant bigint := p_row.upsert_positions[1];
 	v_upsert bigint;
 	v_since bigint;
@@ -84,12 +83,12 @@ begin
 		end if;
 		v.key := coalesce(v.key, p_body ->> 'key');
 		if p_position > v.deleted_position then
-			v.upsert_positions := leat.upserts_that_matter(v.upsert_positions || p_position, v_floor);
+			v.upsert_positions := leat.upserts_that_matter(v.upsert_positions || p_position, p_floor);
 		end if;
 	end if;
 
 	v_upsert := v.upsert_positions[1];
-	v_since := least(greatest(v.deleted_position, least(v_upsert - 1, v_floor)) + 1, v_upsert);
+	v_since := least(v.deleted_position + 1, v_upsert);
 	v_content := leat.part_after(v.content, v.hidden -> 'content', v.content_positions, v_content_new, v_content_written,
 		v_upsert_before, v_upsert, v_since);
 	v_metadata := leat.part_after(v.metadata, v.hidden -> 'metadata', v.metadata_positions, v_metadata_new, v_metadata_written,
@@ -105,9 +104,6 @@ begin
 	v.lock_positions := v_locks.positions;
 	v.hidden := nullif(jsonb_build_object('content', v_content.hidden, 'metadata', v_metadata.hidden, 'locks', v_locks.hidden),
 		'{"content": {}, "metadata": {}, "locks": {}}');
-	if v_floor < 0 then
-		v.hidden := v.hidden || '{"kept": true}';
-	end if;
 
 	v.deleted_at := case when v_upsert is null then coalesce(v.deleted_at, now()) end;
 	v.last_position := greatest(v.last_position, p_position);

@@ -161,7 +161,7 @@ begin
 end
 $$;
 
--- leat.write_raw_intent, also for what comes late: p_floor is below 0 then.
+-- leat.write_raw_intent, also for what comes late: p_floor is below 0 then, so that nothing is forgotten.
 create or replace function leat.write_one_intent(p_stream text, p_role text, p_tenant uuid, p_verb text, p_entity uuid, p_position bigint,
 	p_body bytea, p_floor bigint, p_final boolean, out status text, out code text, out message text, out detail jsonb)
 language plpgsql set search_path = pg_catalog

@@ -106,6 +106,63 @@ begin
 end
 $$;
 
+-- leat.settle_gathered_facts, when that fails: one after the other. The fact that Postgres refuses for good ends as `internal`, whether it came
+-- with the batch or was parked; it must not be the end of those that it happens to have its turn with.
+create or replace function leat.settle_facts_apart(p_stream text, p_facts leat.run_fact[], p_held leat.run_fact[], p_early leat.run_fact[],
+	p_reply_bytes bigint) returns setof leat.settled
+language plpgsql set search_path = pg_catalog set enable_seqscan = off
+as $$
+declare
+	v_fact leat.run_fact;
+	v_said leat.settled[];
+	v_all leat.settled[] := '{}';
+	v_held leat.run_fact[] := p_held;
+	v_aside uuid[] := '{}'; -- runs one of whose facts is
+begin
+	foreach v_fact in array p_facts loop
+		if v_fact.run = any (v_aside) then
+			v_held := array_append(v_held, v_fact);
+			continue;
+		end if;
+		begin
+			v_said := array(select s from leat.settle_gathered_facts(p_stream, array[v_fact], '{}', '{}', p_reply_bytes) s);
+		exception when others then
+			if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
+				raise;
+			end if;
+			v_fact.code := 'internal';
+			v_fact.message := 'Postgres refuses it: ' || sqlerrm;
+			v_said := array(select s from leat.settle_gathered_facts(p_stream, array[v_fact], '{}', '{}', p_reply_bytes) s);
+		end;
+		v_all := v_all || v_said;
+		if exists (select from leat.parked p where p.stream = p_stream and p.position = v_fact.position) then
+			v_aside := array_append(v_aside, v_fact.run);
+		end if;
+	end loop;
+	return query select s.* from unnest(v_all) s;
+	return query select s.* from leat.settle_gathered_facts(p_stream, '{}', v_held, p_early, p_reply_bytes) s;
+end
+$$;
+
+create or replace function leat.settle_gathered_in_any_case(p_stream text, p_facts leat.run_fact[], p_held leat.run_fact[],
+	p_early leat.run_fact[], p_reply_bytes bigint) returns setof leat.settled
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_said leat.settled[];
+begin
+	begin
+		v_said := array(select s from leat.settle_gathered_facts(p_stream, p_facts, p_held, p_early, p_reply_bytes) s);
+	exception when others then
+		if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
+			raise;
+		end if;
+		v_said := array(select s from leat.settle_facts_apart(p_stream, p_facts, p_held, p_early, p_reply_bytes) s);
+	end;
+	return query select s.* from unnest(v_said) s;
+end
+$$;
+
 -- What was settled before, as a redelivery hears it. p_reply_bytes null: nobody asks.
 create or replace function leat.known_run_fact(p_stream text, p_ord bigint, p_position bigint, p_reply_bytes bigint) returns leat.settled
 language plpgsql stable set search_path = pg_catalog set enable_seqscan = off
@@ -147,7 +204,7 @@ begin
 		headers, body, code, message, ord)
 	where v_where.known is null or m.position <> all (v_where.known);
 	v_turn := leat.gather_run_facts(p_stream, leat.ordered_mark(p_stream, v_where.floor), v_batch, 1000, 8388608, null);
-	return query select * from leat.settle_gathered_facts(p_stream, v_turn.facts, v_turn.held, v_turn.early, p_reply_bytes);
+	return query select * from leat.settle_gathered_in_any_case(p_stream, v_turn.facts, v_turn.held, v_turn.early, p_reply_bytes);
 	if v_where.known is not null then
 		return query
 		select k.* from unnest(v_where.positions, p_reply_to) with ordinality m (position, reply_to, ord)
@@ -193,7 +250,7 @@ begin
 			select row(f.ord, f.position, f.at, f.subject, f.tenant, f.role, f.verb, f.run, f.actor, f.leat_id, f.reply_to, f.traceparent, f.headers,
 				f.body, 'internal', p_refused)::leat.run_fact from unnest(v_turn.facts) f);
 	end if;
-	perform leat.settle_gathered_facts(p_stream, v_turn.facts, v_turn.held, '{}', p_reply_bytes);
+	perform leat.settle_gathered_in_any_case(p_stream, v_turn.facts, v_turn.held, '{}', p_reply_bytes);
 	decided := cardinality(v_turn.facts) + cardinality(v_turn.held);
 	v_mark := leat.ordered_mark(p_stream, greatest(v_floor, (select max(f.position) from unnest(v_turn.facts || v_turn.held) f)));
 	perform leat.note_mark(p_stream, v_mark);

@@ -8,11 +8,14 @@ language plpgsql set search_path = pg_catalog
 as $$
 declare
 	v_done record;
+	v_blocked uuid[] := '{}'; -- tenants one of whose facts is aside
 begin
 	changed := false;
 	woke := false;
 	cancelled := false;
 	for i in 1 .. cardinality(p_facts) loop
+		aside[i] := p_facts[i].tenant = any (v_blocked);
+		continue when aside[i];
 		begin
 			v_done := leat.fold_run(p_run, p_facts[i:i]);
 			if v_done.changed then
@@ -26,6 +29,9 @@ begin
 			messages[i] := v_done.messages[1];
 			details[i] := v_done.details[1];
 			aside[i] := v_done.aside[1];
+			if aside[i] then
+				v_blocked := v_blocked || p_facts[i].tenant;
+			end if;
 		exception when others then
 			if left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58') then
 				raise;

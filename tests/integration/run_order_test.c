@@ -51,6 +51,37 @@ Test(run_order, what_comes_too_early_waits_and_is_applied_by_whoever_closes_the_
 	facts_expect_status(&rig, RUN_1, "completed");
 }
 
+/* A constraint of the operator's own, say. */
+Test(run_order, what_postgres_refuses_for_good_is_internal_and_alone_wherever_it_waited)
+{
+	facts_save_graph(&rig, "a>b");
+	rig_sql(&rig, "alter table leat.runs add constraint nobody_says_boo check (node_states::text not like '%%boo%%')");
+	cr_expect_eq(put(&gate, fact(4, RUN_1, "a completed", "'output':'boo'")), LEAT_OUTCOME_PARKED);
+	struct message batch[] = {fact(1, RUN_1, "start", ""), fact(2, RUN_2, "start", ""), fact(3, RUN_1, "a running", "'attempt':1"),
+		fact(5, RUN_2, "a completed", ""), fact(6, RUN_1, "a completed", "'output':'well'")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	rig_sql_expect(
+		&rig, "4 internal", "select string_agg(concat_ws(' ', position, code), ', ') from leat.activity where outcome = 'rejected'");
+	rig_sql_expect(&rig, "0", "select count(*) from leat.parked");
+	facts_expect_states(&rig, RUN_1, "a completed, b pending");
+	facts_expect_states(&rig, RUN_2, "a completed, b pending");
+	expect_floor(6);
+}
+
+Test(run_order, what_waits_is_waited_for_although_postgres_refuses_another)
+{
+	static const char elsewhere[] = "{\"run_id\":\"" RUN_1 "\",\"workflow_id\":\"f0000000-0000-4000-8000-000000000009\"}";
+	facts_save_graph(&rig, "a>b");
+	rig_sql(&rig, "alter table leat.runs add constraint nobody_says_boo check (node_states::text not like '%%boo%%')");
+	struct message start = fact(2, RUN_1, "start", "");
+	start.body = elsewhere;
+	start.at_ms = rig_sql_int(&rig, "select (extract(epoch from now()) * 1000)::bigint - 1700000000000");
+	struct message batch[] = {
+		fact(1, RUN_2, "start", ""), start, fact(3, RUN_1, "a completed", ""), fact(4, RUN_2, "a completed", "'output':'boo'")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_REJECTED);
+	rig_sql_expect(&rig, "2 3", "select string_agg(position::text, ' ' order by position) from leat.parked");
+}
+
 Test(run_order, a_batch_with_gaps_closes_anothers)
 {
 	facts_save_graph(&rig, "a>b");

@@ -5,7 +5,7 @@ create or replace function leat.split_items(p_items jsonb, p_states jsonb, p_inp
 language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
-	v_limit constant integer := 1000;
+	v_limit constant integer := leat.most_split_items();
 begin
 	items := leat.resolve_references(p_items, p_states, p_input, null, null);
 	if jsonb_typeof(items) is distinct from 'array' then
@@ -24,12 +24,12 @@ create or replace function leat.collected_output(p_nodes text[], p_states jsonb[
 language plpgsql immutable set search_path = pg_catalog
 as $$
 declare
-	v_limit constant integer := 33554432;
+	v_limit constant integer := leat.most_collected_bytes();
 	v_bytes bigint;
 begin
 	select coalesce(sum(pg_column_size(s)), 0) into v_bytes from unnest(p_states) s;
 	if v_bytes > v_limit then
-		error := format('the outputs of its items come to %s bytes; the limit is %s', v_bytes, v_limit);
+		error := format('the outputs of its items come to %s bytes, and a collect takes %s: let the nodes before it answer less', v_bytes, v_limit);
 	elsif cardinality(p_nodes) = 1 then
 		select coalesce(jsonb_agg(s.state -> 'output' order by s.n), '[]') into output from unnest(p_states) with ordinality s (state, n);
 	else

@@ -3,7 +3,7 @@
 --
 -- Told are question nodes that are not over, of the question's own tenant, and only what was asked since the node was retried last; with the
 -- attempt that asks, so that a retry which comes in between makes it count for nothing. That it is asked again while the node waits is nothing
--- to the run. An answer that no run.node could bring (max_body_bytes) fails the node.
+-- to the run. An answer that no run.node could bring fails the node.
 --
 -- Statement-level, one function for each way to change rows, as for the events of questions (82_interaction_events.sql).
 do $do$
@@ -16,8 +16,9 @@ begin
 			|| coalesce(leat.header('traceparent', r.traceparent), ''),
 		convert_to('{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || ',"attempt":' || leat.lowest_attempt(state.it) || case
 			when q.became <> 'answered' then ',"status":"failed","error":"' || q.became || '"}'
-			when octet_length(q.value::text) > 523264 then ',"status":"failed","error":"the answer has ' || octet_length(q.value::text)
-				|| ' bytes as Postgres writes it; at most 523264 can be an output"}'
+			when octet_length(q.value::text) > leat.most_output_bytes() then ',"status":"failed","error":"the answer has '
+				|| octet_length(q.value::text) || ' bytes as Postgres writes it; at most ' || leat.most_output_bytes() || ' can be an output: ask'
+				|| ' for less, then retry the run"}'
 			else ',"status":"completed","output":' || coalesce(q.value::text, 'null') || '}' end, 'UTF8')
 	from (
 		select o.tenant_id, o.id, o.run_id, o.node_id, o.generation, o.asked_at, %s as value, %s as became

@@ -177,7 +177,7 @@ Test(run_answer, an_answer_that_is_too_long_for_a_fact_fails_the_node)
 		" from leat.outbox where subject like '%%.engine.run.node'");
 	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null, value = null");
 	rig_sql(&rig, "update leat.interactions set status = 'answered', claimed_at = now(), value = to_jsonb(repeat('x', 523263))");
-	run_expect_told(&rig, "q failed 1 the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output");
+	run_expect_told(&rig, "q failed 1 the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output: ask for less, then retry the run");
 }
 
 Test(run_answer, questions_below_a_split_are_told_apart)

@@ -13,17 +13,18 @@ exception when lock_not_available or deadlock_detected then
 end
 $$;
 
--- Calls whoever has a free slot.
-create or replace function leat.call_for_runs(p_runs leat.runs[]) returns void
-language plpgsql set search_path = pg_catalog
-as $$
-begin
-	insert into leat.outbox (subject, headers, body)
-	select 'leat.intent.' || r.tenant_id || '.engine.run.resume',
-		coalesce(leat.header('traceparent', r.traceparent), ''), convert_to('{"run_id":"' || r.id || '"}', 'UTF8')
-	from unnest(p_runs) r;
-end
-$$;
+-- The message that calls whoever has a free slot.
+create or replace function leat.resume_subject(p_tenant uuid) returns text
+language sql immutable parallel safe
+return 'leat.intent.' || p_tenant::text || '.engine.run.resume';
+
+create or replace function leat.resume_headers(p_traceparent text) returns bytea
+language sql immutable parallel safe
+return case when p_traceparent is null then '' else leat.header('traceparent', p_traceparent) end;
+
+create or replace function leat.resume_body(p_run uuid) returns bytea
+language sql immutable parallel safe
+return convert_to('{"run_id":"' || p_run::text || '"}', 'UTF8');
 
 -- Runs as they are now, new ones and others, and what follows from it: whoever has a free slot is called to p_woken; claims are over for
 -- p_ended_nodes of p_ended_runs, and for all nodes of p_cancelled. Locks: claims, in the order of their key.
@@ -43,7 +44,9 @@ begin
 		from unnest(p_changed) c where r.id = c.id;
 	end if;
 	if p_woken <> '{}' then
-		perform leat.call_for_runs(array(select r from unnest(p_new || p_changed) r where r.id = any (p_woken)));
+		insert into leat.outbox (subject, headers, body)
+		select leat.resume_subject(r.tenant_id), leat.resume_headers(r.traceparent), leat.resume_body(r.id)
+		from unnest(p_new || p_changed) r where r.id = any (p_woken);
 	end if;
 	if p_ended_runs <> '{}' then
 		delete from leat.claims c

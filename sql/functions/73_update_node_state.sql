@@ -34,7 +34,8 @@ begin
 		ready_since = v_run.ready_since
 	where r.id = p_run_id;
 	if v_done.woke then
-		perform leat.call_for_runs(array[v_run]);
+		insert into leat.outbox (subject, headers, body)
+		values (leat.resume_subject(v_run.tenant_id), leat.resume_headers(v_run.traceparent), leat.resume_body(v_run.id));
 	end if;
 	if v_done.ended is not null then
 		delete from leat.claims c where c.run_id = p_run_id and c.node_id = v_done.ended[1];

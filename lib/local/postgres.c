@@ -147,7 +147,7 @@ static enum leat_kind launch(struct leat_server *server, struct leat_error *err)
 	snprintf(port, sizeof port, "%d", server->port);
 	const char *argv[LEAT_SERVER_ARGUMENTS] = {path, "-D", server->data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c",
 		"unix_socket_directories=", "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB", "-c", "wal_compression=lz4", "-c",
-		"max_connections=200", "-c", "jit=off"};
+		"max_connections=300", "-c", "jit=off"};
 	leat_server_add_arguments(server, argv);
 	struct leat_child_spec spec = {.argv = argv, .log = server->log, .user = run_as(), .directory = "/", .death_signal = SIGINT};
 	return leat_child_start(&server->child, &spec, err);

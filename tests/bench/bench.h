@@ -96,6 +96,11 @@ void yardstick_measure(struct bench *bench);
 void yardstick_start_consumer(struct stage *stage);
 void yardstick_stop_consumer(struct stage *stage);
 
+/* ---- footprint.c ---- */
+
+/* What the stage's first consumer costs while there is nothing to do. */
+void footprint_print_idle(struct stage *stage, const char *figure);
+
 /* ---- the parts ---- */
 
 void bench_drain(struct bench *bench);
@@ -105,6 +110,7 @@ void bench_idle(struct bench *bench);
 void bench_relay(struct bench *bench);
 void bench_makespan(struct bench *bench);
 void bench_engine(struct bench *bench);
+void bench_waiting(struct bench *bench);
 
 /* ---- main.c ---- */
 

@@ -53,21 +53,29 @@ static void set_autovacuum(struct stage *stage, bool on)
 	bench_must(leat_pg_run_sql(stage->pg, "select pg_reload_conf()", NULL, &err), &err);
 }
 
+void footprint_print_idle(struct stage *stage, const char *figure)
+{
+	set_autovacuum(stage, false);
+	poll(NULL, 0, SETTLE_MS);
+	pid_t consumer = stage->consumers[0].pid;
+	int64_t transactions_before = transactions(stage);
+	int64_t cpu_before_ms = bench_cpu_ms(consumer);
+	int64_t before_kb = bench_resident_kb(consumer);
+	poll(NULL, 0, IDLE_S * 1000);
+	int64_t cpu_ms = bench_cpu_ms(consumer) - cpu_before_ms;
+	int64_t done = transactions(stage) - transactions_before - 1;
+	bench_print("{\"figure\":\"%s\",\"seconds\":%d,\"transactions_per_s\":%.2f,\"cpu_percent_of_a_core\":%.2f,\"resident_kb\":[%" PRId64
+				",%" PRId64 "]}",
+		figure, IDLE_S, (double)done / IDLE_S, (double)cpu_ms / (10.0 * IDLE_S), before_kb, bench_resident_kb(consumer));
+	set_autovacuum(stage, true);
+}
+
 void bench_idle(struct bench *bench)
 {
 	struct stage stage;
 	stage_open(&stage, bench, true);
 	stage_start_consumers(&stage, 1);
 	stage_wait_drained(&stage, LEAT_DURABLE);
-	set_autovacuum(&stage, false);
-	poll(NULL, 0, SETTLE_MS);
-	int64_t transactions_before = transactions(&stage);
-	int64_t cpu_before_ms = bench_cpu_ms(stage.consumers[0].pid);
-	poll(NULL, 0, IDLE_S * 1000);
-	int64_t cpu_ms = bench_cpu_ms(stage.consumers[0].pid) - cpu_before_ms;
-	int64_t done = transactions(&stage) - transactions_before - 1;
-	bench_print("{\"figure\":\"idle\",\"seconds\":%d,\"transactions_per_s\":%.2f,\"cpu_percent_of_a_core\":%.2f}", IDLE_S,
-		(double)done / IDLE_S, (double)cpu_ms / (10.0 * IDLE_S));
-	set_autovacuum(&stage, true);
+	footprint_print_idle(&stage, "idle");
 	stage_close(&stage);
 }

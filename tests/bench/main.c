@@ -23,6 +23,7 @@ static const struct {
 	{"relay", bench_relay},
 	{"makespan", bench_makespan},
 	{"engine", bench_engine},
+	{"waiting", bench_waiting},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 

@@ -1,7 +1,7 @@
 /*
  * Runs of workflows. The makespan: fifteen runs of one call each; the bound is what nobody can beat who has as many slots: the longest
  * call, or all of them over the slots. The engine: many runs of a chain of calls that take no time; the yardstick is one call of
- * leat.update_node_state a transition, by pgbench.
+ * leat.update_node_state a transition, by pgbench. Waiting: what many runs cost that wait for people.
  */
 #include "bench.h"
 
@@ -29,6 +29,8 @@ static const double seconds[] = {9.7, 6.8, 8.9, 6.4, 6.1, 9.0, 2.3, 3.3, 9.1, 2.
 #define CHAIN 5
 #define CHAINS 2000
 #define TRANSITIONS_PER_NODE 2 /* running, completed */
+
+#define WAITING 10000
 
 /* ---- the server that is called ---- */
 
@@ -216,7 +218,7 @@ static void save_chain(struct stage *stage, int port)
 	save_workflow(stage, leat_buf_text(&definition));
 }
 
-static void store_chains(struct stage *stage, size_t count)
+static void store_runs(struct stage *stage, size_t count)
 {
 	struct leat_buf *starts = leat_alloc(count * sizeof *starts);
 	for (size_t i = 0; i < count; i++) {
@@ -249,7 +251,7 @@ static double measure_transitions(struct bench *bench)
 		setenv("LEAT_LANES", "control,run", 1);
 		stage_start_consumers(&stage, 1);
 		save_chain(&stage, 9);
-		store_chains(&stage, RUNS);
+		store_runs(&stage, RUNS);
 		wait_for(&stage, "select count(*) from leat.runs", RUNS);
 		stage_stop_consumers(&stage);
 		unsetenv("LEAT_LANES");
@@ -276,7 +278,7 @@ void bench_engine(struct bench *bench)
 	stage_start_consumers(&stage, 1);
 	save_chain(&stage, port);
 	wait_for(&stage, "select count(*) from leat.workflows", 1);
-	store_chains(&stage, CHAINS);
+	store_runs(&stage, CHAINS);
 	wait_for_runs(&stage, CHAINS);
 	double s = stage_ask_ms(&stage, "select extract(epoch from max(finished_at) - min(created_at)) from leat.runs");
 	double per_s = (double)CHAINS * CHAIN * TRANSITIONS_PER_NODE / s;
@@ -287,5 +289,24 @@ void bench_engine(struct bench *bench)
 	unsetenv("LEAT_MAX_CALLS");
 	stage_stop_consumers(&stage);
 	leat_child_stop(&server, SIGTERM, 5000);
+	stage_close(&stage);
+}
+
+/* ---- waiting ---- */
+
+void bench_waiting(struct bench *bench)
+{
+	struct stage stage;
+	stage_open(&stage, bench, false);
+	stage_start_consumers(&stage, 1);
+	save_workflow(&stage,
+		"\"nodes\":[{\"id\":\"ask\",\"type\":\"question\",\"connection_id\":\"chat\","
+		"\"expected_user_id\":\"" TENANT "\",\"payload\":{}}],\"edges\":[]");
+	wait_for(&stage, "select count(*) from leat.workflows", 1);
+	footprint_print_idle(&stage, "idle without runs");
+	store_runs(&stage, WAITING);
+	wait_for(&stage, "select count(*) from leat.runs where status = 'waiting'", WAITING);
+	wait_for(&stage, "select count(*) from leat.outbox", 0);
+	footprint_print_idle(&stage, "idle with 10,000 runs that wait");
 	stage_close(&stage);
 }

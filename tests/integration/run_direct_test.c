@@ -108,7 +108,7 @@ Test(run_direct, the_table_itself_takes_no_run_that_contradicts_its_nodes)
 /* All wait for the run, which somebody holds; then they have it at once. */
 static void complete_from_everywhere(const char *run, int items)
 {
-	static struct client clients[90];
+	static struct client clients[200];
 	struct client holder;
 	client_open(&holder, &rig, "service_role");
 	client_expect(&holder, "running", "begin; select status from leat.runs where id = '%s' for update", run);
@@ -132,7 +132,7 @@ static void complete_from_everywhere(const char *run, int items)
 
 Test(run_direct, many_connections_at_once_lose_nothing_and_the_collect_fires_once, .timeout = 300)
 {
-	static const int sizes[] = {1, 3, 90};
+	static const int sizes[] = {1, 3, 200};
 	facts_save_graph(&rig, "s>x x>c c>e");
 	for (int64_t round = 0; round < rig_size(3, 30); round++) {
 		char run[48];

@@ -246,7 +246,9 @@ static struct message any_fact(struct chance *chance, int64_t seq)
 	static const char *const statuses[] = {"running", "completed", "completed", "completed", "completed", "failed"};
 	const char *status = statuses[chance_of(chance, 6)];
 	snprintf(what, sizeof what, "%s %s", nodes[chance_of(chance, sizeof nodes / sizeof *nodes)], status);
-	if (strcmp(status, "completed") == 0)
+	if (strcmp(status, "completed") == 0 && chance_of(chance, 3) > 0)
+		snprintf(members, sizeof members, "'output':%" PRId64, seq);
+	else if (strcmp(status, "completed") == 0) /* soon of attempts before a retry: then nothing comes of it */
 		snprintf(members, sizeof members, "'output':%" PRId64 ",'attempt':%zu", seq, 1 + chance_of(chance, 3));
 	struct message message = fact(seq, run, what, members);
 	static char ids[FACTS + 1][16];

@@ -52,8 +52,10 @@ enum leat_kind dead_each(struct leat_bus *bus, struct dead_choice *choice,
 	struct leat_stream_state state;
 	if (leat_stream_get_state(bus, DEAD_STREAM, &state, err) != LEAT_OK)
 		return err->kind;
-	struct leat_msg *letters = leat_alloc(DEAD_BATCH * sizeof *letters);
 	uint64_t seq = state.first_seq;
+	if (leat_stream_find_time(bus, DEAD_STREAM, choice->filter.since_ns, &seq, err) != LEAT_OK)
+		return err->kind;
+	struct leat_msg *letters = leat_alloc(DEAD_BATCH * sizeof *letters);
 	int word = 0;
 	enum leat_kind kind = LEAT_OK;
 	while (kind == LEAT_OK && (choice->words > 0 ? word < choice->words : seq <= state.last_seq)) {

@@ -144,7 +144,10 @@ static enum leat_kind count_codes(struct list *list, struct tally tallies[CODES 
 {
 	struct leat_msg msg;
 	size_t count = 1;
-	for (uint64_t seq = list->state.first_seq; count > 0;) {
+	uint64_t seq = list->state.first_seq;
+	if (leat_stream_find_time(list->bus, DEAD_STREAM, list->filter.since_ns, &seq, err) != LEAT_OK)
+		return err->kind;
+	while (count > 0) {
 		if (dead_read(list->bus, &list->filter, &seq, list->state.last_seq, &msg, 1, &count, err) != LEAT_OK)
 			return err->kind;
 		if (count > 0) {

@@ -44,11 +44,12 @@ begin
 end
 $$;
 
--- A redrive, before it is decided: origin, whether it writes at its own position, its Leat-Id, and code and message when it is to be rejected.
+-- A redrive, before it is decided: origin, whether it writes at its own position, its Leat-Id, and code and message when it is to be rejected,
+-- or was by the decoder.
 -- One without a Leat-Id gets one of its origin's, which no producer's can be (they hold no control characters): so a second redrive is a
 -- duplicate, by the same means as all others. An origin that was applied after all, as a replay may have done, has used it up.
 create or replace function leat.read_redrive(p_stream text, p_tenant uuid, p_noun text, p_verb text, p_headers bytea, inout leat_id text,
-	out origin bigint, out is_now boolean, out code text, out message text)
+	inout code text, inout message text, out origin bigint, out is_now boolean)
 language plpgsql set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
@@ -57,7 +58,9 @@ declare
 begin
 	is_now := coalesce(v_how = 'now', false);
 	origin := leat.origin_position(p_stream, p_headers);
-	if origin is null or (v_how is not null and not is_now) then
+	if code is not null then
+		return;
+	elsif origin is null or (v_how is not null and not is_now) then
 		code := 'invalid_message';
 		message := case
 			when origin is null then format('a redrive needs the headers Leat-Origin-Stream: %s and Leat-Origin-Position: N, of the rejected '
@@ -127,8 +130,8 @@ begin
 	perform pg_advisory_xact_lock(hashtext('leat.redrives'), hashtext(p_stream));
 	detail := array_fill(null::jsonb, array[cardinality(p_subject)]);
 	for i in 1 .. cardinality(p_subject) loop
-		continue when code[i] is not null or not starts_with(p_subject[i], 'leat.redrive.');
-		v_redrive := leat.read_redrive(p_stream, p_tenant[i], 'entity', p_verb[i], p_headers[i], leat_id[i]);
+		continue when not starts_with(p_subject[i], 'leat.redrive.');
+		v_redrive := leat.read_redrive(p_stream, p_tenant[i], 'entity', p_verb[i], p_headers[i], leat_id[i], code[i], message[i]);
 		leat_id[i] := v_redrive.leat_id;
 		code[i] := v_redrive.code;
 		message[i] := v_redrive.message;

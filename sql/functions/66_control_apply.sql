@@ -133,8 +133,9 @@ begin
 		v_said.status := null;
 		return v_said;
 	end if;
-	if p_code is null and starts_with(p_subject, 'leat.redrive.') then
-		v_redrive := leat.read_redrive(p_stream, p_intent.tenant, p_intent.noun, p_intent.verb, p_headers, p_leat_id);
+	if starts_with(p_subject, 'leat.redrive.') then
+		v_redrive := leat.read_redrive(p_stream, p_intent.tenant, p_intent.noun, p_intent.verb, p_headers, p_leat_id, p_code,
+			p_message);
 		p_leat_id := v_redrive.leat_id;
 		v_redriven := leat.redrive_detail(v_redrive.origin, v_redrive.is_now);
 		if v_redrive.code is not null then

@@ -200,8 +200,9 @@ begin
 	details := array_fill(null::jsonb, array[cardinality(facts)]);
 	for i in 1 .. cardinality(facts) loop
 		v_fact := facts[i];
-		continue when v_fact.code is not null or not starts_with(v_fact.subject, 'leat.redrive.');
-		v_redrive := leat.read_redrive(p_stream, v_fact.tenant, 'run', v_fact.verb, v_fact.headers, v_fact.leat_id);
+		continue when not starts_with(v_fact.subject, 'leat.redrive.');
+		v_redrive := leat.read_redrive(p_stream, v_fact.tenant, 'run', v_fact.verb, v_fact.headers, v_fact.leat_id,
+			v_fact.code, v_fact.message);
 		v_fact.leat_id := v_redrive.leat_id;
 		v_fact.code := v_redrive.code;
 		v_fact.message := v_redrive.message;
@@ -221,7 +222,7 @@ declare
 	v_again record;
 	v_redrives jsonb[]; -- what the ledger is to say of them
 begin
-	if exists (select from unnest(p_facts) f where f.code is null and starts_with(f.subject, 'leat.redrive.')) then
+	if exists (select from unnest(p_facts) f where starts_with(f.subject, 'leat.redrive.')) then
 		select r.facts, r.details into p_facts, v_redrives from leat.read_run_redrives(p_stream, p_facts) r;
 	end if;
 	for v_again in

@@ -42,9 +42,10 @@ begin
 
 	case p_intent.verb
 		when 'set' then
-			insert into leat.members as m (tenant_id, user_id, role, created_at, updated_at)
-			values (p_intent.tenant, p_intent.target, v_becomes, p_intent.at, p_intent.at)
-			on conflict (tenant_id, user_id) do update set role = excluded.role, updated_at = excluded.updated_at;
+			insert into leat.members as m (tenant_id, user_id, role, position, created_at, updated_at)
+			values (p_intent.tenant, p_intent.target, v_becomes, p_intent.position, p_intent.at, p_intent.at)
+			on conflict (tenant_id, user_id) do update
+			set role = excluded.role, position = excluded.position, updated_at = excluded.updated_at;
 		when 'remove' then
 			delete from leat.members m where m.tenant_id = p_intent.tenant and m.user_id = p_intent.target;
 	end case;

@@ -23,7 +23,21 @@ begin
 	where i.tenant_id = p_tenant and i.id = p_id and i.connection_id = p_connection and i.expected_user_id = p_user
 		and i.status = 'open' and i.expires_at > p_at
 	returning i.payload into v_payload;
+	if v_payload is not null and p_position is null then
+		perform leat.note_direct_change('interaction', p_tenant, p_id);
+	end if;
 	return v_payload;
+end
+$$;
+
+-- False: there is no open question in that scope. Lock: the row's.
+create or replace function leat.remove_interaction(p_tenant uuid, p_id uuid, p_connection text, p_user uuid) returns boolean
+language plpgsql set search_path = pg_catalog
+as $$
+begin
+	delete from leat.interactions i
+	where i.tenant_id = p_tenant and i.id = p_id and i.connection_id = p_connection and i.expected_user_id = p_user and i.status = 'open';
+	return found;
 end
 $$;
 
@@ -113,7 +127,7 @@ begin
 	if num_nonnulls(p_intent.body ->> 'expected_user_id', p_intent.body ->> 'user_id') <> 1 then
 		return row('invalid_message', 'expected either expected_user_id or user_id: the user whom the question was put to', null)::leat.decision;
 	end if;
-	if not leat.withdraw_interaction(v_id, p_intent.tenant, v_connection, v_user) then
+	if not leat.remove_interaction(p_intent.tenant, v_id, v_connection, v_user) then
 		return leat.lost_interaction(p_intent.tenant, v_id, v_connection, v_user);
 	end if;
 	return row(null, null, jsonb_build_object('interaction_id', v_id))::leat.decision;
@@ -193,9 +207,10 @@ create or replace function leat.withdraw_interaction(p_id uuid, p_tenant_id uuid
 language plpgsql security invoker set search_path = pg_catalog
 as $$
 begin
-	delete from leat.interactions i
-	where i.tenant_id = p_tenant_id and i.id = p_id and i.connection_id = p_connection_id and i.expected_user_id = p_user_id
-		and i.status = 'open';
-	return found;
+	if leat.remove_interaction(p_tenant_id, p_id, p_connection_id, p_user_id) then
+		perform leat.note_direct_change('interaction', p_tenant_id, p_id);
+		return true;
+	end if;
+	return false;
 end
 $$;

@@ -40,6 +40,7 @@ begin
 	if v_done.ended is not null then
 		delete from leat.claims c where c.run_id = p_run_id and c.node_id = v_done.ended[1];
 	end if;
+	perform leat.note_direct_change('run', v_run.tenant_id, p_run_id);
 	return v_run;
 end
 $$;

@@ -4,7 +4,8 @@
 -- by now: the caller asks the server what it still holds. The newest row of each epoch stays for ever, which is how a stream that was cut is
 -- told from one that is idle. leat.parked is not pruned: what waits there is acknowledged and not decided.
 
--- One chunk of at most p_limit rows, the lowest above position `after`, and the Leat-Ids that these used up. Of the current epoch goes what
+-- One chunk of at most p_limit rows, the lowest above position `after`, and the Leat-Ids that these used up; and as many notes of direct changes
+-- that are older than the stream. Of the current epoch goes what
 -- lies below p_first_seq, the stream's first message; of earlier ones what is older than p_first_at, its time (null: the stream is empty):
 -- the stream may hold what lies before a cut. Nothing younger than p_keep_h goes. p_created_at: the stream that was asked, for if the
 -- ledger knows another one, leat.check_stream has to say so first.
@@ -34,6 +35,7 @@ begin
 	if v_current.stream_created_at is distinct from p_created_at then
 		return;
 	end if;
+	perform leat.forget_direct_changes(p_stream, least(p_first_at, now() - p_keep_h * interval '1 hour'), p_limit);
 	for v_epoch in select e.epoch from leat.stream_epochs e where e.stream = p_stream and e.epoch >= after >> 40 order by e.epoch loop
 		v_before := now() - p_keep_h * interval '1 hour';
 		v_end := (

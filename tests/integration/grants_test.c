@@ -38,6 +38,7 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		"audit_log_<day> nobody\n"
 		"audit_log_default nobody\n"
 		"claims service_role: delete insert select update\n"
+		"direct_changes service_role: delete insert select update\n"
 		"embedding_changes service_role: delete insert select update\n"
 		"embedding_queue service_role: delete insert select update\n"
 		"embedding_state service_role: select update\n"

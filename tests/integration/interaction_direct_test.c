@@ -135,11 +135,15 @@ Test(interaction_direct, a_service_withdraws_what_is_open_in_the_scope)
 {
 	ask_now("1 minute");
 	client_expect(&lane, "f", WITHDRAW_IT(BOB));
+	rig_sql_expect(&rig, "0", "select count(*) from leat.direct_changes");
 	client_expect(&lane, PAYLOAD, CLAIM(ANN));
+	rig_sql_expect(&rig, "interaction " QUESTION, "select string_agg(noun || ' ' || id, ', ') from leat.direct_changes");
+	rig_sql(&rig, "truncate leat.direct_changes");
 	client_expect(&lane, "f", WITHDRAW_IT(ANN));
 	ask_now("1 minute");
 	client_expect(&lane, "t", WITHDRAW_IT(ANN));
 	client_expect(&lane, "f", WITHDRAW_IT(ANN));
+	rig_sql_expect(&rig, "1", "select count(*) from leat.direct_changes");
 	expect_questions("");
 }
 

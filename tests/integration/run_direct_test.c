@@ -57,6 +57,7 @@ Test(run_direct, returns_the_run_with_all_that_follows)
 		"', 'b', 'failed', null, 'too bad')");
 	client_expect(&client, "t", "select leat.update_node_state('" RUN_2 "', 'a', 'completed') is null");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.outbox where subject like '%%.run.resume'"), 2);
+	rig_sql_expect(&rig, "run " RUN_1, "select string_agg(noun || ' ' || id, ', ') from leat.direct_changes");
 }
 
 /* Each change of a node that is alone in its run, whatever it was. */

@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 
-static const struct verify_fold *const folds[] = {&verify_entities};
+static const struct verify_fold *const folds[] = {
+	&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs};
 
 enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64 };
 

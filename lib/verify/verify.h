@@ -89,6 +89,10 @@ struct verify_fold {
 };
 
 extern const struct verify_fold verify_entities;
+extern const struct verify_fold verify_workflows;
+extern const struct verify_fold verify_members;
+extern const struct verify_fold verify_interactions;
+extern const struct verify_fold verify_runs;
 
 /*
  * Whether something with that id is the business of this pass, and of the sample. The same in SQL, for where clauses, of a uuid column:

@@ -1,0 +1,173 @@
+/*
+ * Members, as the fold of member.set and member.remove, held against leat.members. Who was removed is remembered: a row that is there all
+ * the same is a finding.
+ */
+#include "ids.h"
+#include "reading.h"
+#include "row.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct member {
+	char *role; /* NULL: none any more */
+	int64_t position;
+	int64_t created_us;
+	int64_t updated_us;
+	bool whole;  /* it began with what was seen */
+	bool unsure; /* one that the ledger does not know was among its intents */
+	bool seen;
+};
+
+struct members {
+	struct verify *v;
+	struct verify_ids all;
+};
+
+static void free_member(struct member *member)
+{
+	free(member->role);
+	free(member);
+}
+
+static void *open_fold(struct verify *v, struct leat_error *err)
+{
+	(void)err;
+	struct members *fold = leat_alloc_zero(1, sizeof *fold);
+	fold->v = v;
+	return fold;
+}
+
+static void close_fold(void *of)
+{
+	struct members *fold = of;
+	struct verify_id key;
+	struct member *member;
+	for (size_t at = 0; (member = verify_ids_next(&fold->all, &at, &key)) != NULL;)
+		free_member(member);
+	verify_ids_fini(&fold->all);
+	free(fold);
+}
+
+static size_t bytes_of(const void *of)
+{
+	const struct members *fold = of;
+	return fold->all.room * sizeof *fold->all.slots + fold->all.count * (sizeof(struct member) + 16);
+}
+
+static void narrow(void *of)
+{
+	struct members *fold = of;
+	struct verify_ids kept = {0};
+	struct verify_id key;
+	struct member *member;
+	for (size_t at = 0; (member = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
+		if (verify_in_pass(fold->v, &key.id))
+			verify_ids_add(&kept, &key, member);
+		else
+			free_member(member);
+	}
+	verify_ids_fini(&fold->all);
+	fold->all = kept;
+}
+
+static void feed(void *of, const struct verify_fact *fact)
+{
+	struct members *fold = of;
+	if (strcmp(fact->intent->type->noun, "member") != 0)
+		return;
+	const struct verify_id key = {.tenant = fact->intent->subject.tenant, .id = fact->intent->target};
+	if (!verify_in_pass(fold->v, &key.id))
+		return;
+	struct member *member = verify_ids_find(&fold->all, &key);
+	if (member == NULL) {
+		member = leat_alloc_zero(1, sizeof *member);
+		verify_ids_add(&fold->all, &key, member);
+	}
+	struct leat_json body = verify_json(fact->body, fact->body_bytes);
+	struct leat_json role = verify_json_member(&body, "role");
+	bool was_there = member->role != NULL;
+	free(member->role);
+	member->role = strcmp(fact->intent->type->verb, "set") == 0 ? verify_copy_text(&role) : NULL;
+	if (!was_there)
+		member->created_us = fact->at_us;
+	member->whole = member->whole || member->role == NULL;
+	member->updated_us = fact->at_us;
+	member->position = fact->position;
+	member->unsure = member->unsure || fact->hole;
+}
+
+struct held {
+	const struct member *member;
+	const struct leat_pg_result *page;
+	size_t at;
+	bool whole;
+};
+
+/* Page: tenant, user, role, position, created, updated. */
+static void compare_columns(struct verify_row *row, const void *of)
+{
+	const struct held *held = of;
+	const struct member *member = held->member;
+	verify_row_text(row, "role", leat_pg_text(held->page, held->at, 2), member->role, member->position);
+	if (held->whole)
+		verify_row_time(row, "created_at", leat_pg_text(held->page, held->at, 4), member->created_us, member->position);
+	verify_row_time(row, "updated_at", leat_pg_text(held->page, held->at, 5), member->updated_us, member->position);
+	verify_row_stamp(row, leat_pg_text(held->page, held->at, 3), member->position);
+}
+
+static void compare_member(void *of, const struct leat_pg_result *page, size_t at)
+{
+	struct members *fold = of;
+	struct verify_id key = {0};
+	const char *tenant = leat_pg_text(page, at, 0);
+	const char *id = leat_pg_text(page, at, 1);
+	const char *position = leat_pg_text(page, at, 3);
+	leat_uuid_parse(&key.tenant, tenant, strlen(tenant));
+	leat_uuid_parse(&key.id, id, strlen(id));
+	struct member *member = verify_ids_find(&fold->all, &key);
+	struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "member", .tenant = &key.tenant, .id = id};
+	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
+	if (member == NULL && strcmp(position, "0") == 0)
+		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
+	else if ((member == NULL && !all) || (member != NULL && member->unsure))
+		verify_count_unknown(fold->v, &verify_members, 1);
+	else if ((member == NULL || member->role == NULL) && verify_row_is_lost(&row))
+		verify_count_unknown(fold->v, &verify_members, 1);
+	else if (member == NULL || member->role == NULL)
+		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, 2), NULL, member == NULL ? 0 : member->position,
+			"no member.set in the stream made it");
+	else
+		verify_row_compare(&row, &verify_members, compare_columns, &(struct held){member, page, at, all || member->whole});
+	if (member != NULL)
+		member->seen = true;
+}
+
+static enum leat_kind compare(void *of, struct leat_error *err)
+{
+	struct members *fold = of;
+	if (verify_each_row(fold->v, &verify_members,
+			"select m.tenant_id, m.user_id, m.role, m.position, " VERIFY_US("m.created_at") ", " VERIFY_US(
+				"m.updated_at") " from leat.members m where true",
+			"m.user_id", compare_member, fold, err) != LEAT_OK)
+		return err->kind;
+	struct verify_id key;
+	struct member *member;
+	for (size_t at = 0; (member = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
+		char id[LEAT_UUID_TEXT_BYTES];
+		leat_uuid_format(&key.id, id);
+		struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "member", .tenant = &key.tenant, .id = id};
+		if (!member->seen && !member->unsure && member->role != NULL && !verify_row_is_lost(&row))
+			verify_row_report(&row, LEAT_VERIFY_MISSING, NULL, member->role, member->position, NULL);
+	}
+	return LEAT_OK;
+}
+
+const struct verify_fold verify_members = {.noun = "members",
+	.streams = 1u << VERIFY_CONTROL,
+	.open = open_fold,
+	.feed = feed,
+	.narrow = narrow,
+	.bytes = bytes_of,
+	.compare = compare,
+	.close = close_fold};

@@ -1,0 +1,115 @@
+/* A run's row, column by column; its node_states at once and, where they differ, node by node and member by member. Nothing here can fail.
+ */
+#include "runs.h"
+
+#include "reading.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void report_member(struct verify_row *row, const char *key, const char *member, const struct leat_json *found,
+	const struct leat_json *expected, int64_t position)
+{
+	LEAT_BUF_SCOPED field = LEAT_BUF_INIT;
+	char *in_row = verify_copy_source(found);
+	char *in_fold = verify_copy_source(expected);
+	leat_buf_printf(&field, "node_states.%s%s%s", key, member == NULL ? "" : ".", member == NULL ? "" : member);
+	verify_row_json(row, field.data, in_row, in_fold, position);
+	free(in_row);
+	free(in_fold);
+}
+
+/* Members of one state that the other does not have, or has otherwise. */
+static void compare_members(
+	struct verify_row *row, const char *key, const struct leat_json *found, const struct leat_json *expected, int64_t position)
+{
+	struct leat_json_walk walk = leat_json_walk(expected);
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *member = verify_copy_text(&name);
+		struct leat_json other = verify_json_member(found, member);
+		report_member(row, key, member, &other, &value, position);
+		free(member);
+	}
+	const struct leat_json none = {0};
+	walk = leat_json_walk(found);
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *member = verify_copy_text(&name);
+		struct leat_json other = verify_json_member(expected, member);
+		if (other.type == LEAT_JSON_NONE)
+			report_member(row, key, member, &value, &none, position);
+		free(member);
+	}
+}
+
+static void compare_state(struct verify_row *row, const struct leat_json *states, const char *key, const struct verify_state *state)
+{
+	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
+	verify_run_print_state(state, &text);
+	struct leat_json expected = verify_json(text.data, text.len);
+	struct leat_json found = verify_json_member(states, key);
+	if (found.type == LEAT_JSON_OBJECT)
+		compare_members(row, key, &found, &expected, state->position);
+	else
+		report_member(row, key, NULL, &found, &expected, state->position);
+}
+
+void verify_compare_states(struct verify_row *row, const struct verify_run *run, const char *found)
+{
+	LEAT_BUF_SCOPED expected = LEAT_BUF_INIT;
+	verify_run_print_states(run, &expected);
+	if (verify_json_equal(found, strlen(found), expected.data, expected.len))
+		return;
+	struct leat_json states = verify_json(found, strlen(found));
+	struct leat_json whole = verify_json(expected.data, expected.len);
+	for (size_t i = 0; i < run->graph->count; i++)
+		for (size_t n = 0; n < run->nodes[i].count; n++) {
+			LEAT_BUF_SCOPED key = LEAT_BUF_INIT;
+			verify_run_key(run, i, n, &key);
+			compare_state(row, &states, key.data, &run->nodes[i].all[n]);
+		}
+	const struct leat_json none = {0};
+	struct leat_json_walk walk = leat_json_walk(&states);
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *key = verify_copy_text(&name);
+		struct leat_json other = verify_json_member(&whole, key);
+		if (other.type == LEAT_JSON_NONE)
+			report_member(row, key, NULL, &value, &none, run->position);
+		free(key);
+	}
+}
+
+void verify_compare_run(struct verify_row *row, const void *run_row)
+{
+	const struct verify_run_row *held = run_row;
+	const struct verify_known_run *known = held->known;
+	const struct leat_pg_result *page = held->page;
+	size_t at = held->at;
+	const struct verify_run *run = &known->run;
+	char expected[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_format(&known->tenant, expected);
+	if (leat_uuid_compare(&known->tenant, row->tenant) != 0) {
+		verify_row_report(row, LEAT_VERIFY_MOVED, leat_pg_text(page, at, VERIFY_RUN_TENANT), expected, run->position, NULL);
+		return;
+	}
+	if (known->refusal != NULL) { /* what it would be after that, nobody knows */
+		verify_row_report(
+			row, LEAT_VERIFY_FIELD, "applied", known->refusal, known->refused_at, "the ledger says that this fact was applied");
+		return;
+	}
+	leat_uuid_format(&known->workflow, expected);
+	verify_row_text(row, "workflow_id", leat_pg_text(page, at, VERIFY_RUN_WORKFLOW), expected, run->position);
+	verify_row_number(row, "version", leat_pg_text(page, at, VERIFY_RUN_VERSION), known->version, run->position);
+	verify_row_text(row, "agent_id", leat_pg_text(page, at, VERIFY_RUN_AGENT), known->agent, run->position);
+	verify_row_text(row, "entity_id", leat_pg_text(page, at, VERIFY_RUN_ENTITY), known->entity, run->position);
+	verify_row_text(row, "status", leat_pg_text(page, at, VERIFY_RUN_STATUS), verify_status_name(run->status), run->position);
+	verify_row_json(row, "input", leat_pg_text(page, at, VERIFY_RUN_INPUT), run->input, run->position);
+	verify_compare_states(row, run, leat_pg_text(page, at, VERIFY_RUN_STATES));
+	verify_row_number(row, "generation", leat_pg_text(page, at, VERIFY_RUN_GENERATION), run->generation, run->position);
+	verify_row_time(row, "created_at", leat_pg_text(page, at, VERIFY_RUN_CREATED), run->created_us, run->position);
+	verify_row_time(row, "updated_at", leat_pg_text(page, at, VERIFY_RUN_UPDATED), run->updated_us, run->position);
+	verify_row_time(row, "finished_at", leat_pg_text(page, at, VERIFY_RUN_FINISHED), run->finished_us, run->position);
+	verify_row_text(row, "actor", leat_pg_text(page, at, VERIFY_RUN_ACTOR), known->actor, run->position);
+	verify_row_text(row, "traceparent", leat_pg_text(page, at, VERIFY_RUN_TRACEPARENT), known->traceparent, run->position);
+	verify_row_stamp(row, leat_pg_text(page, at, VERIFY_RUN_POSITION), run->position);
+}

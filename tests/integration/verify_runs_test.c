@@ -1,0 +1,155 @@
+/* `leat verify` about workflows, members, questions and runs: what is equal, what was tampered with, and what direct calls did. */
+#include "load.h"
+#include "verifying.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct rig rig;
+static uint64_t control_seq;
+static uint64_t run_seq;
+
+static const char *const lanes[] = {"--lanes", "control,run,relay", NULL};
+
+static void setup(void)
+{
+	rig_open(&rig);
+	rig_migrate(&rig);
+	load_start_consumer(&rig, "c", lanes);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+}
+
+TestSuite(verify_runs, .init = setup, .fini = teardown);
+
+/* ---- streams ---- */
+
+#define FLOW "\"workflow_id\":\"f0000000-0000-4000-8000-000000000001\""
+#define RUN(n) "\"run_id\":\"d0000000-0000-4000-8000-00000000000" n "\""
+#define USER "\"user_id\":\"a0000000-0000-4000-8000-00000000000"
+#define QUESTION(n) "\"interaction_id\":\"b0000000-0000-4000-8000-00000000000" n "\",\"connection_id\":\"c1\""
+#define THE_RUN(n) "'d0000000-0000-4000-8000-00000000000" n "'"
+#define THE_QUESTION(n) "'b0000000-0000-4000-8000-00000000000" n "'"
+
+static void control(const char *noun_verb, const char *body)
+{
+	control_seq = rig_intent(&rig, RIG_TENANT_A, noun_verb, NULL, body);
+}
+
+static void run(const char *verb, const char *body)
+{
+	char noun_verb[32];
+	snprintf(noun_verb, sizeof noun_verb, "run.%s", verb);
+	run_seq = rig_intent(&rig, RIG_TENANT_A, noun_verb, NULL, body);
+}
+
+/* Also what the answers to questions tell runs, of which only the relay knows how many there are. */
+static void wait_settled(void)
+{
+	verify_wait_floor(&rig, "LEAT_CONTROL", "leat-control", control_seq);
+	verify_wait_floor(&rig, "LEAT_RUN", "leat-run", run_seq);
+	rig_sql_wait(&rig, 30, "0", "select count(*) from leat.parked");
+}
+
+#define WORKER(id) "{\"id\":\"" id "\",\"type\":\"worker\",\"url\":\"http://worker.test/\"}"
+#define GRAPH                                                                                                                              \
+	"{\"nodes\":[" WORKER("a") ",{\"id\":\"s\",\"type\":\"split\",\"items\":{\"$ref\":\"a#/list\"}}," WORKER(                              \
+		"x") ",{\"id\":\"c\",\"type\":\"collect\"},"                                                                                       \
+			 "{\"id\":\"q\",\"type\":\"question\",\"connection_id\":\"c1\",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\"," \
+	         "\"payload\":1}],"                                                                                                            \
+			 "\"edges\":[[\"a\",\"s\"],[\"s\",\"x\"],[\"x\",\"c\"],[\"c\",\"q\"]]}"
+#define DEFINITION "\"definition\":" GRAPH
+#define NODE(run, node, more) "{" RUN(run) ",\"node_id\":\"" node "\"," more "}"
+#define DONE(output) "\"status\":\"completed\",\"output\":" output
+
+/* Run 1 is answered and completed; 2 failed, was retried and is at work again; 3 was cancelled. Of the questions 1 is answered, 2 open, 3
+ * withdrawn. */
+static void publish_all(void)
+{
+	control("member.set", "{" USER "1\",\"role\":\"viewer\"}");
+	control("member.set", "{" USER "1\",\"role\":\"owner\"}");
+	control("member.set", "{" USER "2\",\"role\":\"editor\"}");
+	control("member.remove", "{" USER "2\"}");
+	control("workflow.save", "{" FLOW ",\"action\":\"new\",\"name\":\"first\"," DEFINITION "}");
+	control("workflow.save", "{" FLOW ",\"action\":\"edit\",\"name\":\"second\"," DEFINITION "}");
+	wait_settled();
+	run("start", "{" RUN("1") "," FLOW ",\"agent_id\":\"me\",\"input\":{\"n\":12345678901234567890.10}}");
+	run("node", NODE("1", "a", "\"status\":\"running\",\"attempt\":1"));
+	run("node", NODE("1", "a", DONE("{\"list\":[1,{\"k\":[]}]}")));
+	run("node", NODE("1", "x[1]", DONE("\"\\u00e9\"")));
+	run("node", NODE("1", "x[0]", DONE("1.50")));
+	wait_settled();
+	control("interaction.ask",
+		"{" QUESTION("1") ",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\",\"payload\":{\"t\":1}," RUN(
+			"1") ",\"node_id\":\"q\"}");
+	control(
+		"interaction.ask", "{" QUESTION("2") ",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\",\"payload\":2,\"ttl_s\":60}");
+	control("interaction.ask", "{" QUESTION("3") ",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\",\"payload\":3}");
+	control("interaction.withdraw", "{" QUESTION("3") ",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\"}");
+	control("interaction.answer", "{" QUESTION("1") "," USER "1\",\"value\":{\"yes\":true}}");
+	run("start", "{" RUN("2") "," FLOW ",\"version\":1}");
+	run("node", NODE("2", "a", DONE("{\"list\":[7,8,9]}")));
+	run("node", NODE("2", "x[0]", DONE("7")));
+	run("node", NODE("2", "x[1]", "\"status\":\"failed\",\"error\":\"no luck\""));
+	run("node", NODE("2", "x[2]", "\"status\":\"failed\""));
+	run("retry", "{" RUN("2") "}");
+	run("node", NODE("2", "x[1]", "\"status\":\"running\",\"attempt\":2"));
+	run("start", "{" RUN("3") "," FLOW "}");
+	run("cancel", "{" RUN("3") "}");
+	run("node", NODE("3", "a", DONE("1")));
+	wait_settled();
+	rig_sql_wait(&rig, 30, "completed running cancelled", "select string_agg(status, ' ' order by id) from leat.runs");
+	wait_settled();
+}
+
+/* ---- */
+
+Test(verify_runs, what_the_streams_made_is_equal, .timeout = 120)
+{
+	publish_all();
+	verify_expect(&rig, 0, "", NULL);
+	verify_expect(&rig, 0, "", RIG_ARGS("--sample", "50%"));
+}
+
+Test(verify_runs, what_was_tampered_with_is_named, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig, "update leat.runs set node_states = jsonb_set(node_states, '{x[0],output}', '1.51') where id = " THE_RUN("1"));
+	rig_sql(&rig, "delete from leat.runs where id = " THE_RUN("3"));
+	rig_sql(&rig,
+		"alter table leat.workflow_versions disable trigger immutable;"
+		"update leat.workflow_versions set definition = '{\"nodes\":[]}' where version = 1");
+	rig_sql(&rig, "update leat.interactions set value = '{\"yes\":false}' where id = " THE_QUESTION("1"));
+	rig_sql(&rig, "update leat.interactions set position = 1 where id = " THE_QUESTION("2"));
+	rig_sql(&rig, "update leat.members set role = 'admin'");
+	rig_sql(&rig, "update leat.workflows set deleted_at = null, name = 'third'");
+	char *position = rig_sql_text(
+		&rig, "select position from leat.activity where stream = 'LEAT_RUN' and target_id = " THE_RUN("3") " and verb = 'cancel'");
+	char expected[2048];
+	snprintf(expected, sizeof expected,
+		"field run a 1 node_states.x[0].output: 1.51 -> 1.50 @5\n"
+		"missing run a 3: nothing -> cancelled @%s\n"
+		"field interaction a 1 value: {\"yes\": false} -> {\"yes\":true} @11\n"
+		"stamp interaction a 2 position: 1 -> 8 @8\n"
+		"field member a 1 role: admin -> owner @2\n"
+		"field workflow a 1 name: third -> second @6\n"
+		"field workflow a 1 definition: {\"nodes\": []} -> " GRAPH " @5\n",
+		position);
+	free(position);
+	verify_expect(&rig, 1, expected, NULL);
+}
+
+Test(verify_runs, direct_calls_and_inserts_are_out_of_band, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig, "select leat.update_node_state(" THE_RUN("2") ", 'x[1]', 'completed', '8')");
+	rig_sql(&rig, "select leat.claim_interaction(" THE_QUESTION("2") ", '" RIG_TENANT_A "', 'c1', 'a0000000-0000-4000-8000-000000000001')");
+	rig_sql(&rig,
+		"insert into leat.members (tenant_id, user_id, role) values ('" RIG_TENANT_A
+		"', 'a0000000-0000-4000-8000-000000000007', 'editor')");
+	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2\nout_of_band member a 7", NULL);
+}

@@ -264,9 +264,8 @@ static void compare_question(void *of, const struct leat_pg_result *page, size_t
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
 	if (question == NULL && strcmp(leat_pg_text(page, at, 9), "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
-	else if ((question == NULL && !all) || (question != NULL && question->unsure))
-		verify_count_unknown(fold->v, &verify_interactions, 1);
-	else if ((question == NULL || !question->there) && verify_row_is_lost(&row))
+	else if ((question == NULL && !all) || (question != NULL && question->unsure) ||
+			 ((question == NULL || !question->there) && verify_row_is_lost(&row)))
 		verify_count_unknown(fold->v, &verify_interactions, 1);
 	else if (question == NULL || !question->there)
 		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, 7), NULL, question == NULL ? 0 : question->position,

@@ -96,6 +96,21 @@ static const struct command commands[] = {
 		"\n"
 		"0: equal. 1: something differs. 2: could not tell, and why. What was written out of band, by the functions for SQL clients or an\n"
 		"INSERT, is told apart and makes no difference.\n"},
+	{"replay", leat_cmd_replay,
+		"[--stream STREAM [--from-seq N] [--to-seq N]] [--since TIME] [--until TIME] [--subject PATTERN] [--dry-run] [--json]",
+		"apply what the streams hold again, to this database or an empty one",
+		"  --stream STREAM    LEAT_ENTITY, LEAT_CONTROL or LEAT_RUN; without it all three, merged by time\n"
+		"  --from-seq N       a range of that stream, both ends included\n"
+		"  --to-seq N\n"
+		"  --since TIME       what was stored at or after: 2026-11-22T10:00:00Z, or how long ago: 90s, 30min, 2h, 7d\n"
+		"  --until TIME       what was stored before\n"
+		"  --subject PATTERN  of these subjects only, as in 'leat.intent.*.*.entity.>'\n"
+		"  --dry-run          write nothing: say what is not settled, by stream, tenant and intent\n"
+		"  --json             the report as a JSON object\n"
+		"\n"
+		"What the database has settled stays as it is, so it is safe to begin again, also on a live database. What the consumers of the\n"
+		"queue group had settled has no events, replies, dead letters or calls again; they are counted. A restored database is replayed\n"
+		"before its consumers start. Ctrl-C ends it after the batch in hand (130) and says how to go on.\n"},
 	{"dead", leat_cmd_dead,
 		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] | "
 		"discard (SEQ... | FILTERS | --all) [--yes]",

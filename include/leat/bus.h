@@ -95,6 +95,10 @@ const char *leat_msg_header(const struct leat_msg *msg, const char *name);
 /* Appends all headers as a block. Values keep their bytes, whatever they are. */
 void leat_msg_add_headers(const struct leat_msg *msg, struct leat_buf *block);
 
+/* Whether a text may stand where a subscription's subject does, `*` and `>` in it; and whether such a pattern covers a subject. Pure. */
+bool leat_subject_is_pattern(const char *pattern);
+bool leat_subject_matches(const char *pattern, const char *subject);
+
 /* ---- publishing ---- */
 
 /* Plain NATS, no confirmation: buffered, sent at once by the flusher. `headers` may be NULL. */

@@ -45,3 +45,25 @@ bool bus_name_valid(const char *name)
 {
 	return strnlen(name, NAME_BYTES + 1) <= NAME_BYTES && strpbrk(name, ".*>/\\") == NULL && token_valid(name, strlen(name), false, true);
 }
+
+bool leat_subject_is_pattern(const char *pattern)
+{
+	return bus_subject_valid(pattern, true);
+}
+
+bool leat_subject_matches(const char *pattern, const char *subject)
+{
+	for (;;) {
+		size_t wanted = strcspn(pattern, ".");
+		size_t found = strcspn(subject, ".");
+		if (wanted == 1 && *pattern == '>')
+			return found > 0;
+		bool any = wanted == 1 && *pattern == '*';
+		if (!any && (wanted != found || memcmp(pattern, subject, wanted) != 0))
+			return false;
+		if (pattern[wanted] == '\0' || subject[found] == '\0')
+			return pattern[wanted] == subject[found];
+		pattern += wanted + 1;
+		subject += found + 1;
+	}
+}

@@ -37,22 +37,23 @@ static void work(struct consume_lane *c)
 	}
 }
 
-void lane_consume(struct leat_lane *lane, const struct consume_type *type)
+void lane_consume(struct leat_lane *lane, const struct leat_source *source)
 {
 	struct consume_lane c = {
 		.lane = lane,
-		.type = type,
+		.source = source,
 		.params = lane->process->params,
 		.decide_limit = CONSUME_DECIDE_LIMIT,
 		.floor_pace = {.first_ms = FIRST_LOOK_MS, .limit_ms = lane->process->params->floor_check_ms},
 	};
 	lane_link_init(&c.link, lane);
-	leat_batch_init(&c.batches[0], c.params, type->stream);
-	leat_batch_init(&c.batches[1], c.params, type->stream);
+	leat_batch_init(&c.batches[0], c.params, source->stream);
+	leat_batch_init(&c.batches[1], c.params, source->stream);
 	c.next = &c.batches[0];
 
 	while (!leat_lane_stopping(lane)) {
-		if (!lane_link_open_bus(&c.link) || !lane_link_open_pg(&c.link, type->statements, type->statement_count) || !consume_open_pull(&c))
+		if (!lane_link_open_bus(&c.link) || !lane_link_open_pg(&c.link, source->statements, source->statement_count) ||
+			!consume_open_pull(&c))
 			continue;
 		work(&c);
 		if (c.pull_broken && c.pull != NULL)

@@ -9,25 +9,18 @@
 #include "lanes.h"
 
 #include "leat/batch.h"
+#include "leat/source.h"
 
-/* What tells one such lane from another. */
-struct consume_type {
-	const char *stream;
-	const struct leat_pg_statement *statements; /* apply and apply_one (leat/batch.h), decide_parked, and those below */
-	size_t statement_count;
-};
-
-/* The same for all of them. */
+/* Statements that are the same for all of them (leat/source.h). */
 #define CONSUME_CHECK_STREAM                                                                                                               \
 	"select epoch, last_seq, (extract(epoch from last_at) * 1000000)::bigint from leat.check_stream($1, "                                  \
 	"timestamptz 'epoch' + $2::bigint * interval '1 microsecond')"
-#define CONSUME_STREAM_WAS_CUT                                                                                                             \
-	"select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"
+#define CONSUME_STREAM_WAS_CUT "select leat.stream_was_cut($1, $2::integer, timestamptz 'epoch' + $3::bigint * interval '1 microsecond')"
 #define CONSUME_FIRST_PARKED "select leat.first_parked($1, $2::integer, $3)"
 #define CONSUME_DECIDE_PARAMETERS "$1, $2::integer, $3, $4::integer, $5, nullif($6::bigint, 0), $7, $8::bigint <> 0, $9"
 
 /* Runs the lane until it is told to stop; its durable is named <group>-<lane>. */
-void lane_consume(struct leat_lane *lane, const struct consume_type *type);
+void lane_consume(struct leat_lane *lane, const struct leat_source *source);
 
 /* How long an idle lane sleeps at most before it looks at its orders; most parked intents decided at once. */
 enum { CONSUME_IDLE_MS = 250, CONSUME_DECIDE_LIMIT = 1000 };
@@ -37,7 +30,7 @@ enum { CONSUME_TRIES = 3 };
 
 struct consume_lane {
 	struct leat_lane *lane;
-	const struct consume_type *type;
+	const struct leat_source *source;
 	const struct leat_params *params;
 	struct lane_link link;
 	struct leat_pull *pull; /* NULL: not open */

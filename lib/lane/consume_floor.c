@@ -20,7 +20,7 @@ static enum leat_kind call(
 	struct consume_lane *c, uint64_t floor_seq, const struct pass *pass, struct leat_pg_result **result, struct leat_error *err)
 {
 	struct leat_pg_params params = {0};
-	leat_pg_bind_text(&params, c->type->stream);
+	leat_pg_bind_text(&params, c->source->stream);
 	leat_pg_bind_int8(&params, c->epoch);
 	leat_pg_bind_int8(&params, (int64_t)floor_seq);
 	leat_pg_bind_int8(&params, c->decide_limit);
@@ -38,7 +38,7 @@ static enum leat_kind find_first(struct consume_lane *c, uint64_t floor_seq, int
 {
 	LEAT_PG_RESULT_SCOPED *result = NULL;
 	struct leat_pg_params params = {0};
-	leat_pg_bind_text(&params, c->type->stream);
+	leat_pg_bind_text(&params, c->source->stream);
 	leat_pg_bind_int8(&params, c->epoch);
 	leat_pg_bind_int8(&params, (int64_t)floor_seq);
 	enum leat_kind kind = leat_pg_run(c->link.pg, "first_parked", &params, &result, err);

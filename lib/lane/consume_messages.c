@@ -17,7 +17,7 @@ bool consume_open_pull(struct consume_lane *c)
 	char durable[128];
 	snprintf(durable, sizeof durable, "%s-%s", c->params->queue_group, c->lane->type->name);
 	const struct leat_pull_options options = {
-		.stream = c->type->stream,
+		.stream = c->source->stream,
 		.durable = durable,
 		.ack_wait_ms = c->params->ack_wait_ms,
 		.max_ack_pending = c->params->max_ack_pending,
@@ -26,7 +26,7 @@ bool consume_open_pull(struct consume_lane *c)
 		.idle_heartbeat_ms = c->params->idle_heartbeat_ms,
 	};
 	struct leat_error err;
-	enum leat_kind kind = lane_stream_check(&c->link, c->type->stream, durable, &c->epoch, &err);
+	enum leat_kind kind = lane_stream_check(&c->link, c->source, durable, &c->epoch, &err);
 	if (kind == LEAT_OK)
 		kind = leat_pull_open(&c->pull, c->link.bus, &options, &err);
 	if (kind != LEAT_OK) {

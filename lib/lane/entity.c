@@ -10,9 +10,14 @@ static const struct leat_pg_statement statements[] = {
 	{"first_parked", CONSUME_FIRST_PARKED},
 };
 
+const struct leat_source leat_entity_source = {
+	.lane = "entity",
+	.stream = "LEAT_ENTITY",
+	.statements = statements,
+	.statement_count = sizeof statements / sizeof *statements,
+};
+
 void lane_entity_run(struct leat_lane *lane)
 {
-	static const struct consume_type type = {
-		.stream = "LEAT_ENTITY", .statements = statements, .statement_count = sizeof statements / sizeof *statements};
-	lane_consume(lane, &type);
+	lane_consume(lane, &leat_entity_source);
 }

@@ -6,6 +6,7 @@
 #include "leat/clock.h"
 #include "leat/lane.h"
 #include "leat/pg.h"
+#include "leat/source.h"
 
 /* Leases of claims are renewed so many times in their length; after an outage, holders have a part for it before the reaper looks. */
 enum { LANE_LEASE_PARTS = 3 };
@@ -45,7 +46,7 @@ void lane_link_wait(struct lane_link *link, const char *state, const char *why);
  * Is the stream still the one that the ledger knows? Sets *epoch, a new one where it is not. Called whenever a durable is opened, before it
  * is. Needs the prepared statements check_stream and stream_was_cut.
  */
-enum leat_kind lane_stream_check(struct lane_link *link, const char *stream, const char *durable, int64_t *epoch, struct leat_error *err)
-	__attribute__((warn_unused_result));
+enum leat_kind lane_stream_check(struct lane_link *link, const struct leat_source *source, const char *durable, int64_t *epoch,
+	struct leat_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -16,7 +16,7 @@ begin
 		p_fact.role, p_fact.actor);
 	code := v_found.code;
 	message := v_found.message;
-	aside := code = 'not_found' and p_fact.at > now() - v_wait;
+	aside := code = 'not_found' and p_fact.at > leat.replay_clock() - v_wait;
 	if code is not null then
 		return;
 	end if;

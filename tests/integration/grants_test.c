@@ -138,8 +138,8 @@ Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_two)
 		" note_insert note_interaction_delete note_interaction_insert note_interaction_truncate note_interaction_update note_plan "
 	    "note_plan_row"
 		" note_run_insert note_run_update note_truncate note_update note_workflow_delete note_workflow_insert note_workflow_update"
-		" refuse_version_change shrink_outbox start_embedding stop_embedding tell_run_delete tell_run_truncate tell_run_update touch_entity"
-		" wake_relay",
+		" refuse_version_change shrink_outbox start_embedding stop_embedding suppress tell_run_delete tell_run_truncate tell_run_update"
+		" touch_entity wake_relay",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p where p.pronamespace = " OURS " and p.prosecdef");
 	rig_sql_expect(&rig, "claim_own_interaction current_member_role", /* which policies ask */
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p"

@@ -127,15 +127,11 @@ static void feed_run(struct runs *fold, const struct verify_fact *fact)
 		return;
 	grow(fold, known, fact->body_bytes + 64);
 	LEAT_BUF_SCOPED why = LEAT_BUF_INIT;
-	if (strcmp(told.verb, "start") == 0 && known->run.graph == NULL)
+	bool starts = strcmp(told.verb, "start") == 0;
+	if (starts && known->run.graph == NULL) {
 		start(fold, known, fact, &told);
-	else if (known->run.graph == NULL || known->refusal != NULL)
-		return;
-	else if (strcmp(told.verb, "start") == 0)
-		leat_buf_add_text(&why, "the run was started before");
-	else if (verify_run_apply(&known->run, &told, &why))
-		return;
-	if (why.len > 0) {
+	} else if (known->run.graph != NULL && known->refusal == NULL && (starts || !verify_run_apply(&known->run, &told, &why))) {
+		leat_buf_add_text(&why, starts ? "the run was started before" : "");
 		known->refusal = leat_buf_take(&why);
 		known->refused_at = fact->position;
 	}

@@ -23,6 +23,7 @@ int leat_cmd_runs(struct leat_params *params, int argc, char **argv);
 int leat_cmd_schema(struct leat_params *params, int argc, char **argv);
 int leat_cmd_verify(struct leat_params *params, int argc, char **argv);
 int leat_cmd_replay(struct leat_params *params, int argc, char **argv);
+int leat_cmd_baseline(struct leat_params *params, int argc, char **argv);
 int leat_cmd_dead(struct leat_params *params, int argc, char **argv);
 
 /*

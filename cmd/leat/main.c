@@ -86,13 +86,14 @@ static const struct command commands[] = {
 		"list and show ask the database. The other three are published for --tenant TENANT, by a service, with --actor NAME as "
 		"Leat-Actor;\n"
 		"retry and cancel wait for the outcome, and end with 1 when it is a rejection.\n"},
-	{"verify", leat_cmd_verify, "[--sample N%] [--memory-mb MB] [--limit N] [--json]",
+	{"verify", leat_cmd_verify, "[--baseline FILE] [--sample N%] [--memory-mb MB] [--limit N] [--json]",
 		"compare the database with its streams, field by field, while everything runs",
 		"Folds what the streams hold, with the decisions that the ledger has, and compares it with the tables at one snapshot. Nothing is\n"
 		"written. Each finding names tenant, row, field, both values and the position that should have won.\n"
-		"  --sample N%     only so many of the ids, the same ones every time\n"
-		"  --memory-mb MB  most memory for what is folded (512); where it is not enough, the streams are read several times\n"
-		"  --limit N       findings shown (50); all are counted\n"
+		"  --baseline FILE  go on from a file that `leat baseline` wrote, where LEAT_ENTITY begins later than the database\n"
+		"  --sample N%      only so many of the ids, the same ones every time\n"
+		"  --memory-mb MB   most memory for what is folded (512); where it is not enough, the streams are read several times\n"
+		"  --limit N        findings shown (50); all are counted\n"
 		"\n"
 		"0: equal. 1: something differs. 2: could not tell, and why. What was written out of band, by the functions for SQL clients or an\n"
 		"INSERT, is told apart and makes no difference.\n"},
@@ -111,6 +112,14 @@ static const struct command commands[] = {
 		"What the database has settled stays as it is, so it is safe to begin again, also on a live database. What the consumers of the\n"
 		"queue group had settled has no events, replies, dead letters or calls again; they are counted. A restored database is replayed\n"
 		"before its consumers start. Ctrl-C ends it after the batch in hand (130) and says how to go on.\n"},
+	{"baseline", leat_cmd_baseline, "[FILE] [--baseline FILE] [--trust] [--memory-mb MB]",
+		"verify the database, and write down where it stands, for `leat verify --baseline`",
+		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the last\n"
+		"one, and verification goes on from it. It has entities only: positions, and hashes of values. FILE: leat-baseline.jsonl.\n"
+		"  --baseline FILE  the one before\n"
+		"  --trust          write it although something differs or can't be told: what stands there now counts as right\n"
+		"\n"
+		"Ends as `leat verify` does; without --trust only 0 has written the file.\n"},
 	{"dead", leat_cmd_dead,
 		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] | "
 		"discard (SEQ... | FILTERS | --all) [--yes]",

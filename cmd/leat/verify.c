@@ -25,11 +25,13 @@ static bool parse_percent(const char *text, int64_t *out)
 int leat_cmd_verify(struct leat_params *params, int argc, char **argv)
 {
 	const char *sample = "100%";
+	const char *baseline = NULL;
 	int64_t limit = FINDINGS;
 	int64_t memory_mb = MEMORY_MB;
 	bool json = false;
 	const struct command_flag flags[] = {
 		{.name = "--sample", .text = &sample},
+		{.name = "--baseline", .text = &baseline},
 		{.name = "--memory-mb", .number = &memory_mb},
 		{.name = "--limit", .number = &limit},
 		{.name = "--json", .on = &json},
@@ -38,6 +40,7 @@ int leat_cmd_verify(struct leat_params *params, int argc, char **argv)
 	struct leat_verify_options options = {.params = params};
 	if (!command_take_flags("verify", flags, 0, &argc, argv) || !parse_percent(sample, &options.sample_percent))
 		return EXIT_USAGE;
+	options.baseline = baseline;
 	options.memory_bytes = memory_mb << 20;
 	options.most_findings = (size_t)limit;
 	return verify_run("verify", &options, json);

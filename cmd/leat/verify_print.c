@@ -94,6 +94,8 @@ void verify_print(const struct leat_verify_report *report, const struct leat_ver
 		printf(" (a sample of %" PRId64 "%%)", options->sample_percent);
 	if (report->counts[LEAT_VERIFY_OUT_OF_BAND] > 0)
 		printf("; %" PRIu64 " out of band", report->counts[LEAT_VERIFY_OUT_OF_BAND]);
+	if (options->write != NULL)
+		printf("; %s %s", options->write, report->written ? "written" : "not written: mend what is wrong first, or trust it (--trust)");
 	printf("\n");
 }
 

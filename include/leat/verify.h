@@ -91,6 +91,7 @@ struct leat_verify_report {
 	size_t noun_count;
 	uint64_t facts;
 	uint64_t passes;
+	bool written;    /* the baseline that was asked for */
 	int64_t read_ms; /* of the passes, without comparing */
 };
 

@@ -4,7 +4,7 @@
  * Happy path: every entity of the fold has its row, every row its entity. An entity without a row and a row without an entity that have the
  * same id are one that was moved to another tenant. A row that only lost messages can have made is counted as not known.
  */
-#include "entity.h"
+#include "baseline.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 {
 	struct entities *fold = leat_alloc_zero(1, sizeof *fold);
 	fold->v = v;
-	if (delete_redriven(fold, err) == LEAT_OK)
+	if (delete_redriven(fold, err) == LEAT_OK && baseline_load(v, &fold->table, err) == LEAT_OK)
 		return fold;
 	close_fold(fold);
 	return NULL;
@@ -111,10 +111,13 @@ static void compare_row(struct entities *fold, const struct entity_row *row)
 	verify_count(fold->v, &verify_entities, 1);
 	if (folded == NULL) {
 		judge_stranger(fold, &row->entity);
+		baseline_add(fold->v, &row->entity);
 		return;
 	}
-	if (!entity_compare(fold->v, folded, row))
+	bool known = entity_compare(fold->v, folded, row);
+	if (!known)
 		verify_count_unknown(fold->v, &verify_entities, 1);
+	baseline_add(fold->v, known ? folded : &row->entity);
 	folded->compared = true;
 }
 

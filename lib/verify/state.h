@@ -7,6 +7,8 @@
 #include "leat/bus.h"
 #include "ranges.h"
 
+#include <stdio.h>
+
 #define EPOCH_BITS 40
 #define SEQ_OF(position) ((position) & ((INT64_C(1) << EPOCH_BITS) - 1))
 #define EPOCH_OF(position) ((position) >> EPOCH_BITS)
@@ -40,6 +42,8 @@ struct verify {
 	uint64_t remainder;
 	bool again; /* not the first pass: what is told of the streams as a whole has been told */
 	int64_t told_ms;
+	FILE *baseline; /* that is being written; NULL: none */
+	uint64_t baseline_rows;
 };
 
 /* ---- source.c ---- */

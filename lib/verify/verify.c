@@ -7,6 +7,8 @@
  */
 #include "state.h"
 
+#include "baseline.h"
+
 #include "leat/clock.h"
 
 #include <stdlib.h>
@@ -147,7 +149,7 @@ static enum leat_kind take_snapshot(struct verify *v, struct leat_error *err)
 		if (source_load(v, stream, err) != LEAT_OK)
 			return err->kind;
 	}
-	return LEAT_OK;
+	return baseline_read_position(v, err);
 }
 
 /* ---- the verdict ---- */
@@ -169,8 +171,17 @@ enum leat_kind leat_verify(struct leat_verify_report *report, const struct leat_
 	if (kind == LEAT_OK)
 		kind = take_snapshot(&v, err);
 	if (kind == LEAT_OK)
+		kind = baseline_begin(&v, err);
+	if (kind == LEAT_OK)
 		kind = do_passes(&v, err);
 	report->verdict = judge(report);
+	report->written = kind == LEAT_OK && options->write != NULL && (report->verdict == LEAT_VERIFY_EQUAL || options->trust);
+	struct leat_error unwritten;
+	enum leat_kind ended = baseline_end(&v, report->written, &unwritten);
+	if (kind == LEAT_OK && ended != LEAT_OK) {
+		*err = unwritten;
+		kind = ended;
+	}
 	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++)
 		source_fini(&v.sources[stream]);
 	leat_pg_close(v.pg);

@@ -143,3 +143,135 @@ Test(verify, direct_calls_and_inserts_are_out_of_band)
 		&expected, "field entity a 1 content.d: 2 -> nothing\nout_of_band entity a 2 metadata.n: null -> nothing\nout_of_band entity a 5");
 	verify_expect(&rig, 1, expected.data, NULL);
 }
+
+/* ---- what can't be known ---- */
+
+struct messages {
+	uint64_t left;
+};
+
+static bool stream_holds(void *context)
+{
+	struct leat_stream_state state;
+	struct leat_error err;
+	return leat_stream_get_state(rig_bus(&rig), "LEAT_ENTITY", &state, &err) == LEAT_OK &&
+		state.messages == ((const struct messages *)context)->left;
+}
+
+/* Has the server delete or purge, which leaves so many messages. */
+static void ask_stream(const char *api, const char *request, uint64_t left)
+{
+	struct messages expected = {left};
+	struct leat_error err;
+	char subject[64];
+	snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.LEAT_ENTITY", api);
+	cr_assert_eq(leat_bus_publish(rig_bus(&rig), subject, NULL, request, strlen(request), &err), LEAT_OK);
+	cr_assert(rig_wait_until(stream_holds, &expected, 10), "%s %s", api, request);
+}
+
+Test(verify, a_stream_that_was_cut_is_never_equal)
+{
+	publish_some();
+	ask_stream("PURGE", "{\"seq\":3}", 6);
+	verify_expect_doubt(&rig, "LEAT_ENTITY: 1..2 are gone", NULL);
+	rig_sql(&rig, "delete from leat.activity where position < 3"); /* as pruning does */
+	verify_expect_doubt(&rig, "LEAT_ENTITY: 1..2 are gone", NULL);
+	rig_sql(&rig, "update leat.entities set content = content || '{\"a\":5}' where id = " ENTITY("1"));
+	verify_expect(&rig, 1, "field entity a 1 content.a: 5 -> 2 @3", NULL);
+	rig_sql(&rig, "update leat.entities set content_positions = jsonb_set(content_positions, '{a}', '2') where id = " ENTITY("1"));
+	verify_expect(&rig, 1, "field entity a 1 content.a: 5 -> 2 @3", NULL);
+}
+
+Test(verify, a_gap_that_was_applied_is_never_equal)
+{
+	publish_some();
+	ask_stream("MSG.DELETE", "{\"seq\":8}", 7); /* it was rejected, and is nobody's loss */
+	verify_expect(&rig, 0, "", NULL);
+	ask_stream("MSG.DELETE", "{\"seq\":3}", 6);
+	verify_expect_doubt(&rig, "LEAT_ENTITY: 3..3 are gone from the middle", NULL);
+}
+
+Test(verify, a_stream_made_again_is_never_equal)
+{
+	publish_some();
+	load_stop_consumer(consumer);
+	rig_delete_stream(&rig, "LEAT_ENTITY");
+	verify_expect_doubt(&rig, "LEAT_ENTITY: there is no such stream", NULL);
+	rig_migrate(&rig);
+	verify_expect_doubt(&rig, "LEAT_ENTITY: was deleted and made again", NULL);
+	consumer = load_start_consumer(&rig, "c", entity_lane);
+	publish("merge", "{" ID("1") ",\"content\":{\"a\":7}}");
+	wait_settled();
+	verify_expect_doubt(&rig, "a stream that was deleted or cut back", NULL);
+}
+
+Test(verify, a_database_ahead_of_the_stream_is_never_equal)
+{
+	publish_some();
+	rig_sql(&rig,
+		"update leat.entities set content_positions = jsonb_set(content_positions, '{a}', '20'), last_position = 20,"
+		" content = content || '{\"a\":9}' where id = " ENTITY("1"));
+	rig_sql(&rig,
+		"insert into leat.activity (stream, position, tenant_id, noun, verb, target_id, outcome, message_at) values ('LEAT_ENTITY', 20, "
+	    "'" RIG_TENANT_A "', 'entity', 'merge', " ENTITY("1") ", 'applied', now())");
+	verify_expect_doubt(&rig, "ahead of the stream", NULL);
+}
+
+/* ---- many, and from a baseline ---- */
+
+static void publish_story(const struct story *story)
+{
+	struct load load = {0};
+	for (size_t i = 0; i < story->count; i++) {
+		const struct message *message = &story->intents[i].message;
+		char subject[160];
+		char headers[96] = "";
+		snprintf(subject, sizeof subject, "leat.intent.%s.service.entity.%s", message->tenant, message->verb);
+		if (message->leat_id != NULL)
+			snprintf(headers, sizeof headers, "Leat-Id: %s\r\n", message->leat_id);
+		load_add(&load, subject, headers, message->body, strlen(message->body));
+	}
+	load_store(&rig, &load);
+	last_seq = load.messages[load.count - 1].seq;
+	load_free(&load);
+}
+
+/* However many passes it takes, while intents come in, and again from where a baseline was taken. */
+Test(verify, a_story_is_equal_in_one_pass_or_many_and_from_a_baseline)
+{
+	struct story story;
+	story_tell(&story, rig_seed(), (size_t)rig_size(1000, 20000), STORY_ENTITIES);
+	publish_story(&story);
+	verify_expect(&rig, 0, "", NULL);
+	wait_settled();
+	verify_expect(&rig, 0, "", NULL);
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b1")), 0);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b1"));
+
+	uint64_t cut = last_seq;
+	char request[64];
+	publish_story(&story); /* its Leat-Ids are used up by now, where it has any */
+	wait_settled();
+	snprintf(request, sizeof request, "{\"seq\":%" PRIu64 "}", cut + 1);
+	ask_stream("PURGE", request, last_seq - cut);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b1"));
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b2", "--baseline", "b1")), 0);
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b3")), 2);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b2"));
+	rig_sql(&rig,
+		"update leat.entities e set content = jsonb_set(content, array[f], '\"by hand\"') from (select tenant_id, id, (select min(k) from "
+		"jsonb_object_keys(content) k) as f from leat.entities where content <> '{}' order by tenant_id, id limit 1) x "
+		"where e.tenant_id = x.tenant_id and e.id = x.id");
+	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "b2")), 1);
+	story_free(&story);
+}
+
+Test(verify, a_file_that_is_no_baseline_is_refused)
+{
+	publish_some();
+	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "nowhere")), 2);
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b1")), 0);
+	rig_sql(&rig, "delete from leat.entities where id = " ENTITY("2"));
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b2")), 1);
+	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "b2")), 2);
+}

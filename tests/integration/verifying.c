@@ -119,5 +119,5 @@ static bool has_passed(void *context)
 void verify_wait_floor(struct rig *rig, const char *stream, const char *durable, uint64_t seq)
 {
 	struct floor floor = {rig_bus(rig), stream, durable, seq};
-	cr_assert(rig_wait_until(has_passed, &floor, 30), "the floor of %s never passed %" PRIu64, stream, seq);
+	cr_assert(rig_wait_until(has_passed, &floor, 60), "the floor of %s never passed %" PRIu64, stream, seq);
 }

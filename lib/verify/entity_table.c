@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_SIZE = 64 };
+
 static size_t hash(const struct leat_uuid *tenant, const struct leat_uuid *id)
 {
 	uint64_t words[4];
@@ -46,7 +48,7 @@ static void resize(struct entity_table *table, size_t size)
 struct entity *entity_table_get(struct entity_table *table, const struct leat_uuid *tenant, const struct leat_uuid *id)
 {
 	if (table->count * 2 >= table->size)
-		resize(table, table->size == 0 ? 1024 : table->size * 2);
+		resize(table, table->size == 0 ? FIRST_SIZE : table->size * 2);
 	struct entity **slot = &table->slots[place_of(table, tenant, id)];
 	if (*slot == NULL) {
 		*slot = leat_alloc(sizeof **slot);
@@ -60,22 +62,24 @@ struct entity *entity_table_get(struct entity_table *table, const struct leat_uu
 void entity_table_filter(
 	struct entity_table *table, bool (*keeps)(const struct verify *v, const struct leat_uuid *id), const struct verify *v)
 {
-	struct entity_table kept = {.slots = leat_alloc_zero(table->size, sizeof(struct entity *)), .size = table->size};
-	for (size_t i = 0; i < table->size; i++) {
-		struct entity *entity = table->slots[i];
+	struct entity_table all = *table;
+	*table = (struct entity_table){0};
+	for (size_t i = 0; i < all.size; i++) {
+		struct entity *entity = all.slots[i];
 		if (entity == NULL)
 			continue;
 		if (keeps(v, &entity->id)) {
-			kept.slots[place_of(&kept, &entity->tenant, &entity->id)] = entity;
-			kept.count++;
-			kept.bytes += entity_bytes(entity);
+			if (table->count * 2 >= table->size)
+				resize(table, table->size == 0 ? FIRST_SIZE : table->size * 2);
+			table->slots[place_of(table, &entity->tenant, &entity->id)] = entity;
+			table->count++;
+			table->bytes += entity_bytes(entity);
 		} else {
 			entity_fini(entity);
 			free(entity);
 		}
 	}
-	free(table->slots);
-	*table = kept;
+	free(all.slots);
 }
 
 void entity_table_free(struct entity_table *table)

@@ -16,7 +16,7 @@
 static const struct verify_fold *const folds[] = {
 	&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs};
 
-enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64 };
+enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64, MOST_MODULUS = 1 << 20 };
 
 /* One pass under way, and what is left for later ones. */
 struct run {
@@ -58,7 +58,7 @@ static size_t memory_of(const struct run *run)
 
 static void keep_within_memory(struct verify *v, struct run *run)
 {
-	while (memory_of(run) > (size_t)v->options->memory_bytes && run->part_count < PARTS) {
+	while (memory_of(run) > (size_t)v->options->memory_bytes && v->modulus < MOST_MODULUS && run->part_count < PARTS) {
 		run->parts[run->part_count++] = verify_split(v);
 		for (size_t i = 0; i < FOLDS; i++)
 			folds[i]->narrow(run->folded[i]);

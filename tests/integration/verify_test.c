@@ -213,7 +213,7 @@ Test(verify, a_database_ahead_of_the_stream_is_never_equal)
 		" content = content || '{\"a\":9}' where id = " ENTITY("1"));
 	rig_sql(&rig,
 		"insert into leat.activity (stream, position, tenant_id, noun, verb, target_id, outcome, message_at) values ('LEAT_ENTITY', 20, "
-	    "'" RIG_TENANT_A "', 'entity', 'merge', " ENTITY("1") ", 'applied', now())");
+		"'" RIG_TENANT_A "', 'entity', 'merge', " ENTITY("1") ", 'applied', now())");
 	verify_expect_doubt(&rig, "ahead of the stream", NULL);
 }
 

@@ -111,6 +111,7 @@ void bench_relay(struct bench *bench);
 void bench_makespan(struct bench *bench);
 void bench_engine(struct bench *bench);
 void bench_waiting(struct bench *bench);
+void bench_verify(struct bench *bench);
 
 /* ---- main.c ---- */
 

@@ -24,6 +24,7 @@ static const struct {
 	{"makespan", bench_makespan},
 	{"engine", bench_engine},
 	{"waiting", bench_waiting},
+	{"verify", bench_verify},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 

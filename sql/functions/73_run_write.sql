@@ -27,12 +27,15 @@ language sql immutable parallel safe
 return convert_to('{"run_id":"' || p_run::text || '"}', 'UTF8');
 
 -- Runs as they are now, new ones and others, and what follows from it: whoever has a free slot is called to p_woken; claims are over for
--- p_ended_nodes of p_ended_runs, and for all nodes of p_cancelled. Locks: claims, in the order of their key.
+-- p_ended_nodes of p_ended_runs, and for all nodes of p_cancelled. Locks: claims, in the order of their key. leat.claims is empty one moment and
+-- long the next, and plans are made by what it was: no statement here may join it, and the one that joins leat.runs names its ids besides.
 create or replace function leat.write_runs(p_new leat.runs[], p_changed leat.runs[], p_woken uuid[], p_ended_runs uuid[], p_ended_nodes text[],
 	p_cancelled uuid[]) returns void
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
+declare
+	v_ended record;
 begin
 	if p_new <> '{}' then
 		insert into leat.runs select n.* from unnest(p_new) n;
@@ -41,24 +44,21 @@ begin
 		update leat.runs r
 		set status = c.status, node_states = c.node_states, generation = c.generation, position = c.position, updated_at = c.updated_at,
 			finished_at = c.finished_at, ready_since = c.ready_since
-		from unnest(p_changed) c where r.id = c.id;
+		from unnest(p_changed) c where r.id = c.id and r.id = any (array(select x.id from unnest(p_changed) x));
 	end if;
 	if p_woken <> '{}' then
 		insert into leat.outbox (subject, headers, body)
 		select leat.resume_subject(r.tenant_id), leat.resume_headers(r.traceparent), leat.resume_body(r.id)
 		from unnest(p_new || p_changed) r where r.id = any (p_woken);
 	end if;
-	if p_ended_runs <> '{}' then
-		delete from leat.claims c
-		using (
-			select k.run_id, k.node_id from unnest(p_ended_runs, p_ended_nodes) over (run_id, node_id)
-			join leat.claims k on k.run_id = over.run_id and k.node_id = over.node_id order by k.run_id, k.node_id for update of k) k
-		where c.run_id = k.run_id and c.node_id = k.node_id;
-	end if;
+	for v_ended in
+		select e.run_id, e.node_id from unnest(p_ended_runs, p_ended_nodes) e (run_id, node_id) order by e.run_id, e.node_id collate "C"
+	loop
+		delete from leat.claims c where c.run_id = v_ended.run_id and c.node_id = v_ended.node_id;
+	end loop;
 	if p_cancelled <> '{}' then
-		delete from leat.claims c
-		using (select k.run_id, k.node_id from leat.claims k where k.run_id = any (p_cancelled) order by k.run_id, k.node_id for update) k
-		where c.run_id = k.run_id and c.node_id = k.node_id;
+		perform from leat.claims c where c.run_id = any (p_cancelled) order by c.run_id, c.node_id for update;
+		delete from leat.claims c where c.run_id = any (p_cancelled);
 		perform pg_notify('leat_cancel', r::text) from unnest(p_cancelled) r;
 		perform leat.take_back_questions(p_cancelled);
 	end if;

@@ -23,3 +23,9 @@ return 64 * leat.most_body_bytes();
 create or replace function leat.most_split_items() returns integer
 language sql immutable parallel safe
 return 1000;
+
+-- The highest attempt that a service may name: far above any that there is, and as far below what an integer holds, since the next attempts
+-- count on from there.
+create or replace function leat.most_told_attempts() returns integer
+language sql immutable parallel safe
+return 1000000000;

@@ -181,6 +181,9 @@ begin
 			elsif v_verb = 'node' and v_fact.role = 'service' and v_types[v_node] <> 'worker' then
 				codes[i] := 'forbidden';
 				messages[i] := format('run.node of a service is for worker nodes; "%s" is of type %s', v_name, v_types[v_node]);
+			elsif v_verb = 'node' and v_fact.role = 'service' and v_attempt > leat.most_told_attempts() then
+				codes[i] := 'invalid_message';
+				messages[i] := format('attempt %s: no node has had so many; send what the header Leat-Attempt said', v_attempt);
 			elsif v_body ? 'output' and v_status <> 'completed' or v_body ? 'error' and v_status <> 'failed' then
 				codes[i] := 'invalid_message';
 				messages[i] := 'run.node takes output with status completed, error with status failed';

@@ -417,6 +417,29 @@ Test(run_fold, ending_claims_reads_no_more_of_them_though_their_table_was_empty_
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.claims"), 0);
 }
 
+/* Else the attempt that follows would be beyond an integer, and with it the pass of the keeper that is to begin it for everybody. */
+Test(run_fold, a_service_cannot_use_up_the_numbers_of_attempts)
+{
+	facts_save_graph(&rig, "w");
+	tell("start", "");
+	struct message service = fact(0, RUN_1, "w running", "'attempt':1000000001");
+	service.role = "service";
+	tell_rejected("invalid_message", service);
+	service = fact(0, RUN_1, "w failed", "'attempt':2147483647");
+	service.role = "service";
+	tell_rejected("invalid_message", service);
+	expect("pending", "w pending");
+	service = fact(++seq, RUN_1, "w failed", "'attempt':1000000000");
+	service.role = "service";
+	cr_expect_eq(put(&gate, service), LEAT_OUTCOME_APPLIED);
+	tell("retry", "");
+	rig_sql(&rig,
+		"insert into leat.claims (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)"
+		" values ('" RUN_1 "', 'w', '" RIG_TENANT_A "', gen_random_uuid(), 1000000001, 1, now())");
+	rig_sql_expect(&rig, "1 0", "select concat(reaped, ' ', lost) from leat.reap_claims(3, 100)");
+	rig_sql_expect(&rig, "1000000002", "select attempt from leat.claims");
+}
+
 Test(run_fold, what_was_begun_before_a_retry_counts_for_nothing_after_it)
 {
 	facts_save_graph(&rig, "w");

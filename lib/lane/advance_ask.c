@@ -12,9 +12,21 @@
 
 #include "leat/log.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* leat.reply.<tenant>.advance.<owner>.<number> */
+enum { REPLY_SUBJECT_BYTES = 128 };
+
+static void write_reply_subject(
+	char out[REPLY_SUBJECT_BYTES], const struct advance_lane *a, const struct advance_slot *slot, uint64_t number)
+{
+	int length = snprintf(out, REPLY_SUBJECT_BYTES, "leat.reply.%s.advance.%s.%" PRIu64, slot->tenant, a->owner, number);
+	assert(length > 0 && length < REPLY_SUBJECT_BYTES);
+}
 
 static void write_question(struct advance_task *task)
 {
@@ -33,11 +45,13 @@ static void write_question(struct advance_task *task)
 
 void advance_ask(struct advance_lane *a, struct advance_task *task)
 {
+	char reply_to[REPLY_SUBJECT_BYTES];
 	bool merge = task->kind == LEAT_NODE_MERGE;
 	task->number = ++a->numbers;
+	write_reply_subject(reply_to, a, task->slot, task->number);
 	leat_buf_printf(&task->subject, "leat.intent.%s.engine.%s", task->slot->tenant, merge ? "entity.merge" : "interaction.ask");
-	leat_buf_printf(&task->headers, "Leat-Id: %s/%s/%" PRId64 "\r\nLeat-Reply-To: leat.reply.%s.advance.%s.%" PRIu64 "\r\n",
-		task->slot->run, task->node, task->generation, task->slot->tenant, a->owner, task->number);
+	leat_buf_printf(
+		&task->headers, "Leat-Id: %s/%s/%" PRId64 "\r\nLeat-Reply-To: %s\r\n", task->slot->run, task->node, task->generation, reply_to);
 	if (task->traceparent != NULL)
 		leat_buf_printf(&task->headers, "traceparent: %s\r\n", task->traceparent);
 	if (merge)
@@ -140,14 +154,19 @@ static void conclude(struct advance_lane *a, struct advance_task *task, const st
 		advance_wait_for_answer(a, task);
 }
 
-/* By the number at the end of the subject. */
+/*
+ * By the subject, which is that of the tenant: whoever may choose where the outcomes of one tenant's intents go can't speak for another's
+ * node. NULL when nobody waits for it.
+ */
 static struct advance_task *find_asked(struct advance_lane *a, const char *subject)
 {
+	char expected[REPLY_SUBJECT_BYTES];
 	const char *dot = strrchr(subject, '.');
 	uint64_t number = dot != NULL ? strtoull(dot + 1, NULL, 10) : 0;
 	ADVANCE_EACH_SLOT(a, slot)
 	{
-		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
+		write_reply_subject(expected, a, slot, number);
+		for (struct advance_task *task = slot->tasks; task != NULL && strcmp(subject, expected) == 0; task = task->next) {
 			if (task->number == number && task->asks && (task->step == ADVANCE_ASKED || task->step == ADVANCE_STORE))
 				return task;
 		}

@@ -4,6 +4,7 @@
 #include "leat/clock.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +188,44 @@ Test(advance, a_merge_that_is_rejected_fails_its_node_with_the_reason)
 	advancing_wait_runs(1, "failed", 60);
 	advancing_expect_error(1, "m", "not_found: %%");
 	advancing_expect_error(1, "n", "%%the run has none%%");
+}
+
+/* The intent that a merge node asks for. The caller's to leat_msg_free. */
+static void wait_for_merge(struct leat_msg *out)
+{
+	static const char subject[] = "leat.intent." RIG_TENANT_A ".engine.entity.merge";
+	struct leat_error err;
+	int64_t until_ms = leat_clock_ms() + 30000;
+	for (uint64_t seq = 1; leat_stream_get_next(rig_bus(&advancing), "LEAT_ENTITY", subject, &seq, out, &err) != LEAT_OK; seq = 1) {
+		cr_assert_lt(leat_clock_ms(), until_ms, "%s", err.text);
+		poll(NULL, 0, 20);
+	}
+}
+
+/* Where the outcome of an intent goes is its sender's to say, and this process's name is no secret: it stands in every reply. */
+Test(advance, another_tenants_word_is_no_outcome)
+{
+	char forged[160];
+	struct leat_error err;
+	advancing_save("{'nodes':[{'id':'m','type':'merge','entity_type':'thing','key':'k','content':{'a':1}}],'edges':[]}");
+	control_publish(&advancing, RIG_TENANT_A, "service", "entity.upsert", NULL, "{'entity_type':'thing','key':'k'}");
+	advancing_start("c1", "control,run,relay,keep,advance", NULL);
+	advancing_start_run(1, "");
+	advancing_wait_node(1, "m", "running", 60);
+
+	struct leat_msg asked;
+	wait_for_merge(&asked);
+	const char *reply_to = leat_msg_header(&asked, "Leat-Reply-To");
+	cr_assert_not_null(reply_to);
+	snprintf(forged, sizeof forged, "leat.reply." RIG_TENANT_B "%s", reply_to + strlen("leat.reply." RIG_TENANT_B));
+	static const char outcome[] = "{\"status\":\"rejected\",\"position\":1,\"code\":\"not_found\",\"message\":\"forged\"}";
+	cr_assert_eq(leat_bus_publish(rig_bus(&advancing), forged, NULL, outcome, strlen(outcome), &err), LEAT_OK);
+	cr_assert_eq(leat_bus_flush(rig_bus(&advancing), &err), LEAT_OK);
+	leat_msg_free(&asked);
+
+	advancing_start("c2", "entity", NULL);
+	advancing_wait_runs(1, "completed", 60);
+	rig_sql_expect(&advancing, "{\"a\": 1}", "select content from leat.entities");
 }
 
 Test(advance, a_question_waits_for_its_answer_which_is_the_output)

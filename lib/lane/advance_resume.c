@@ -49,6 +49,18 @@ static void put_off(struct advance_lane *a, struct leat_msg *msg, const struct l
 	give_back(a, msg, err->kind == LEAT_PERMANENT ? ADVANCE_FAILED_AGAIN_MS : ADVANCE_AGAIN_MS);
 }
 
+/* The sender hears it too, if it asked for the outcome. */
+static void tell_refusal(struct advance_lane *a, const struct leat_msg *msg, const char *reply_to, const char *code, const char *why)
+{
+	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
+	struct leat_error err;
+	leat_buf_printf(&body, "{\"status\":\"rejected\",\"position\":%" PRIu64 ",\"code\":\"%s\",\"message\":", msg->seq, code);
+	advance_add_text(&body, why);
+	leat_buf_add_text(&body, "}");
+	if (leat_bus_publish(a->link.bus, reply_to, NULL, body.data, body.len, &err) != LEAT_OK)
+		leat_log(LEAT_LOG_WARN, "advance", "reply to %s not sent: %s", reply_to, err.text);
+}
+
 /* To the dead letters, with the reason. Takes the message. */
 static void refuse(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume, const char *code, const char *why)
 {
@@ -73,6 +85,8 @@ static void refuse(struct advance_lane *a, struct leat_msg *msg, const struct re
 		put_off(a, msg, &err);
 	} else {
 		leat_lane_count(a->lane, LEAT_COUNT_REJECTED, 1);
+		if (resume->intent.reply_to != NULL)
+			tell_refusal(a, msg, resume->intent.reply_to, code, why);
 		done(a, msg);
 	}
 	leat_pg_array_free(&head);

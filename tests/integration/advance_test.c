@@ -308,14 +308,22 @@ Test(advance, an_agents_runs_are_resumed_one_by_one_and_a_resume_tells_what_it_d
 	leat_inbox_close(replies);
 }
 
-Test(advance, a_resume_that_may_not_be_is_a_dead_letter)
+Test(advance, a_resume_that_may_not_be_is_a_dead_letter_and_its_sender_hears_why)
 {
+	struct leat_inbox *replies;
+	struct leat_error err;
 	advancing_start("c1", ADVANCING_LANES, NULL);
+	cr_assert_eq(leat_inbox_open(&replies, rig_bus(&advancing), "leat.reply." RIG_TENANT_A ".test", &err), LEAT_OK);
 	rig_publish(&advancing, "leat.intent." RIG_TENANT_A ".user.run.resume", "Leat-Actor: eeeeeeee-0000-4000-8000-000000000001\r\n",
 		"{\"agent_id\":\"a\"}");
-	rig_intent(&advancing, RIG_TENANT_A, "run.resume", NULL, "{\"run\":1}");
+	rig_intent(&advancing, RIG_TENANT_A, "run.resume", "Leat-Reply-To: leat.reply." RIG_TENANT_A ".test\r\n", "{\"run\":1}");
+	char *said = wait_reply(replies);
+	cr_expect_not_null(
+		strstr(said, "\"status\":\"rejected\",\"position\":2,\"code\":\"invalid_message\",\"message\":\"run.resume "), "%s", said);
+	free(said);
 	rig_intent(&advancing, RIG_TENANT_A, "run.resume", NULL, "{\"run_id\":\"dddddddd-0000-4000-8000-000000000009\"}");
 	load_wait_dead(&advancing, 3, 60);
+	leat_inbox_close(replies);
 }
 
 /* ---- idle ---- */

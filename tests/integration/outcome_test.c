@@ -151,7 +151,7 @@ Test(outcome, a_dead_letter_has_the_body_the_headers_and_why)
 		"Leat-Id: x\r\nX-Other: 1\r\nLeat-Error-Code: not_found\r\n"
 		"Leat-Error: entity_id: " ENTITY_1 " does not exist; create it with entity.upsert\r\n"
 		"Leat-Origin-Subject: leat.intent." RIG_TENANT_A ".service.entity.merge\r\nLeat-Origin-Stream: " STREAM
-		"\r\nLeat-Origin-Seq: 7\r\n",
+		"\r\nLeat-Origin-Seq: 7\r\nLeat-Origin-Position: 7\r\n",
 		"select convert_from(headers, 'UTF8') from leat.outbox");
 }
 

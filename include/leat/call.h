@@ -87,7 +87,7 @@ struct leat_call_verdict {
  *
  *   2xx                                     COMPLETED with the JSON of the body, null for an empty one; of a worker ACCEPTED, whatever the
  * body 408, 425, 429, 5xx, no complete answer  RETRY while tries < max_attempts, else FAILED anything else FAILED: other statuses,
- * redirects, a refused address, a body that is too large or not JSON
+ * redirects, a refused address, a certificate that is not believed, a body that is too large or not JSON
  *
  * A retry waits for 0 to LEAT_CALL_RETRY_FIRST_MS at first, each further one for up to twice as long, up to LEAT_CALL_RETRY_LIMIT_MS, any
  * time in that range being as likely; Retry-After, up to LEAT_CALL_RETRY_AFTER_LIMIT_MS, is added to it.

@@ -22,6 +22,11 @@ struct leat_http_call; /* one call, from its start until leat_http_next or leat_
 
 /* LEAT_OK, or TEMPORARY when the system has no more descriptors. */
 enum leat_kind leat_http_open(struct leat_http **out, struct leat_error *err) __attribute__((warn_unused_result));
+/*
+ * Calls that begin from here on also believe certificates that the authorities in this PEM file signed; "": the system's alone. The file is
+ * read again for new connections, so that it may be replaced. PERMANENT: it can't be read, or holds no certificate.
+ */
+enum leat_kind leat_http_trust(struct leat_http *http, const char *ca_file, struct leat_error *err) __attribute__((warn_unused_result));
 /* Aborts what is under way. Does nothing with NULL. */
 void leat_http_close(struct leat_http *http);
 
@@ -63,6 +68,7 @@ enum leat_http_end {
 	LEAT_HTTP_FAILED,    /* before the answer was complete: no connection, time up, closed early */
 	LEAT_HTTP_TOO_LARGE, /* the answer's body is over the limit */
 	LEAT_HTTP_REFUSED,   /* not begun: the host's name led to an address that `egress` does not allow it */
+	LEAT_HTTP_UNTRUSTED, /* not begun: the server's certificate is of nobody that is believed, of another host, or not of today */
 };
 
 struct leat_http_answer {

@@ -62,6 +62,7 @@
 	N(embed_refused_min, 60, 1, 10080, "min", "wait of an entity that the endpoint refuses alone, unless it changes")                      \
 	N(embed_tick_ms, 10000, 100, 600000, "ms", "queue looked at without being woken")                                                      \
 	X(allow_hosts, "", "hosts that nodes may call: `host[:port],...`; `*`: any public host; empty: none")                                  \
+	X(call_tls_ca, "", "PEM file of authorities that may sign the certificates of what nodes and embeddings call, besides the system's")   \
 	X(secrets_dir, "", "directory with tenants' secrets, TENANT/NAME; empty: there are none")                                              \
 	N(call_timeout_ms, 30000, 1, 600000, "ms", "longest try of a call of a node that sets no timeout_ms")                                  \
 	N(call_attempts, 3, 1, 20, "tries", "of a node that sets no max_attempts")                                                             \

@@ -195,7 +195,7 @@ static enum leat_kind read_request(struct leat_http_call *call, const struct lea
 	return add_headers(call, request->headers, err);
 }
 
-struct leat_http_call *http_call_new(const struct leat_http_request *request, struct leat_error *err)
+struct leat_http_call *http_call_new(const struct leat_http_request *request, const char *ca_file, struct leat_error *err)
 {
 	assert(request->timeout_ms > 0);
 	struct leat_http_call *call = leat_alloc_zero(1, sizeof *call);
@@ -211,6 +211,8 @@ struct leat_http_call *http_call_new(const struct leat_http_request *request, st
 		abort();
 	leat_buf_add(&call->request, request->body, request->body_bytes);
 	set_bounds(call, request->timeout_ms);
+	if (ca_file != NULL) /* the system's are in a directory of theirs, CURLOPT_CAPATH */
+		SET(call, CURLOPT_CAINFO, ca_file);
 	set_egress(call);
 	set_request(call, request);
 	set_response(call);
@@ -266,6 +268,15 @@ static void explain(const struct leat_http_call *call, CURLcode code, struct lea
 	}
 }
 
+static enum leat_http_end end_of(const struct leat_http_call *call, CURLcode code)
+{
+	if (was_refused(call))
+		return LEAT_HTTP_REFUSED;
+	if (call->too_large)
+		return LEAT_HTTP_TOO_LARGE;
+	return code == CURLE_PEER_FAILED_VERIFICATION ? LEAT_HTTP_UNTRUSTED : LEAT_HTTP_FAILED;
+}
+
 void http_call_conclude(struct leat_http_call *call, CURLcode code, struct leat_http_answer *out)
 {
 	long status = 0;
@@ -276,7 +287,7 @@ void http_call_conclude(struct leat_http_call *call, CURLcode code, struct leat_
 	if (code == CURLE_OK) {
 		out->end = LEAT_HTTP_ANSWERED;
 	} else {
-		out->end = was_refused(call) ? LEAT_HTTP_REFUSED : call->too_large ? LEAT_HTTP_TOO_LARGE : LEAT_HTTP_FAILED;
+		out->end = end_of(call, code);
 		explain(call, code, out);
 		leat_buf_free(&call->response);
 	}

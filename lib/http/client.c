@@ -6,13 +6,17 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct leat_http {
 	CURLM *multi;
 	CURLSH *sessions; /* of TLS, for the calls that come after; connections are the multi handle's */
+	char *ca_file;    /* or NULL */
 	struct leat_http_call *first;
 	size_t count;
 };
@@ -52,13 +56,42 @@ void leat_http_close(struct leat_http *http)
 	expect_ok(curl_multi_cleanup(http->multi));
 	if (curl_share_cleanup(http->sessions) != CURLSHE_OK) /* a call still uses it */
 		abort();
+	free(http->ca_file);
 	free(http);
+}
+
+/* Whether a line of it begins a certificate; of any kind that OpenSSL knows. */
+static bool holds_certificate(FILE *file)
+{
+	char line[128];
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "CERTIFICATE-----") != NULL)
+			return true;
+	}
+	return false;
+}
+
+enum leat_kind leat_http_trust(struct leat_http *http, const char *ca_file, struct leat_error *err)
+{
+	free(http->ca_file);
+	http->ca_file = NULL;
+	if (ca_file[0] == '\0')
+		return LEAT_OK;
+	FILE *file = fopen(ca_file, "re");
+	if (file == NULL)
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "can't read %s: %s", ca_file, strerror(errno));
+	bool good = holds_certificate(file);
+	fclose(file);
+	if (!good)
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "%s holds no certificate; a PEM file is expected", ca_file);
+	http->ca_file = leat_strdup(ca_file);
+	return LEAT_OK;
 }
 
 enum leat_kind leat_http_start(
 	struct leat_http *http, const struct leat_http_request *request, struct leat_http_call **out, struct leat_error *err)
 {
-	struct leat_http_call *call = http_call_new(request, err);
+	struct leat_http_call *call = http_call_new(request, http->ca_file, err);
 	if (call == NULL)
 		return err->kind;
 	if (curl_easy_setopt(call->easy, CURLOPT_SHARE, http->sessions) != CURLE_OK)

@@ -26,8 +26,8 @@ struct leat_http_call {
 	char why[CURL_ERROR_SIZE];
 };
 
-/* A call that is ready to go, or NULL with PERMANENT in *err. */
-struct leat_http_call *http_call_new(const struct leat_http_request *request, struct leat_error *err);
+/* A call that is ready to go, or NULL with PERMANENT in *err. ca_file: NULL for the system's authorities alone. */
+struct leat_http_call *http_call_new(const struct leat_http_request *request, const char *ca_file, struct leat_error *err);
 /* It must not be in a multi handle any more. */
 void http_call_free(struct leat_http_call *call);
 /* What came of it; takes the response's body. */

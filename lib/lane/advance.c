@@ -223,17 +223,22 @@ static void drain(struct advance_lane *a)
 	advance_leave_resting(a);
 }
 
-static void work(struct advance_lane *a)
+static void end(struct advance_lane *a)
 {
-	while (!leat_lane_stopping(a->lane))
-		step(a);
-	drain(a);
 	close_bus(a);
 	leat_http_close(a->http);
 	lane_link_fini(&a->link);
 	leat_egress_free(a->egress);
 	free(a->wakes);
 	free(a->slots);
+}
+
+static void work(struct advance_lane *a)
+{
+	while (!leat_lane_stopping(a->lane))
+		step(a);
+	drain(a);
+	end(a);
 }
 
 void lane_advance_run(struct leat_lane *lane)
@@ -257,6 +262,11 @@ void lane_advance_run(struct leat_lane *lane)
 			free(a.slots);
 			return;
 		}
+	}
+	if (leat_http_trust(a.http, params->call_tls_ca, &err) != LEAT_OK) {
+		leat_lane_enter(lane, "off, LEAT_CALL_TLS_CA is no file of certificates", err.text);
+		end(&a);
+		return;
 	}
 	work(&a);
 }

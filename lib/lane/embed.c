@@ -157,6 +157,11 @@ void lane_embed_run(struct leat_lane *lane)
 		if (leat_lane_stopping(lane))
 			return;
 	}
+	if (leat_http_trust(e.http, params->call_tls_ca, &err) != LEAT_OK) {
+		leat_lane_enter(lane, "off, LEAT_CALL_TLS_CA is no file of certificates", err.text);
+		end(&e);
+		return;
+	}
 	while (!leat_lane_stopping(lane)) {
 		if (be_connected(&e) && step(&e, &err) != LEAT_OK)
 			lose_postgres(&e, &err);

@@ -26,7 +26,8 @@ static bool may_pass(const struct leat_http_answer *answer)
 	int status = answer->status;
 	if (answer->end == LEAT_HTTP_FAILED)
 		return true;
-	return answer->end != LEAT_HTTP_REFUSED && (status == 408 || status == 425 || status == 429 || status >= 500);
+	return answer->end != LEAT_HTTP_REFUSED && answer->end != LEAT_HTTP_UNTRUSTED &&
+		(status == 408 || status == 425 || status == 429 || status >= 500);
 }
 
 /* ---- texts ---- */
@@ -209,6 +210,11 @@ void leat_call_judge(
 		LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
 		if (answer->end == LEAT_HTTP_REFUSED) {
 			leat_buf_add_text(&text, answer->why);
+		} else if (answer->end == LEAT_HTTP_UNTRUSTED) {
+			leat_buf_printf(&text,
+				"the server's certificate is not believed (%s): look at the url's host and at the certificate, or let whoever"
+				" runs Leat put the authority that signed it into --call-tls-ca",
+				answer->why);
 		} else {
 			describe(call, answer, &text);
 			leat_buf_printf(&text, ": %s", advise(answer->status));

@@ -287,7 +287,7 @@ Test(status, what_is_settled_is_counted_in_the_newest_epoch_and_across_holes)
 	rig_sql(&rig,
 		"insert into leat.activity (stream, position, outcome, message_at, at)"
 		" select 'LEAT_RUN', p, 'applied', now(), now() - case when p < 50 then interval '1 hour' else interval '1 second' end"
-		" from generate_series(1, 1000) p where p % 10 = 0");
+		" from generate_series(1, 1000) p where p %% 10 = 0");
 	rig_sql_expect(&rig, "951", "select leat.settled_lately('LEAT_RUN', 60)");
 	rig_sql(&rig,
 		"insert into leat.activity (stream, position, outcome, message_at) select 'LEAT_RUN', 1::bigint << 40 | p, 'applied', now()"

@@ -58,6 +58,7 @@ Test(judge, every_end_has_its_verdict)
 		{LEAT_HTTP_TOO_LARGE, 404, LEAT_CALL_FAILED, LEAT_CALL_FAILED},
 		{LEAT_HTTP_TOO_LARGE, 500, LEAT_CALL_RETRY, LEAT_CALL_RETRY},
 		{LEAT_HTTP_REFUSED, 0, LEAT_CALL_FAILED, LEAT_CALL_FAILED},
+		{LEAT_HTTP_UNTRUSTED, 0, LEAT_CALL_FAILED, LEAT_CALL_FAILED},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		for (int worker = 0; worker <= 1; worker++) {
@@ -129,6 +130,9 @@ Test(judge, a_failure_says_what_to_do)
 	expect_failure(LEAT_HTTP_TOO_LARGE, 200, "",
 		"the answer is larger than 524288 bytes; ask for less, or let whoever runs Leat raise --call-response-bytes");
 	expect_failure(LEAT_HTTP_REFUSED, 0, "", "because");
+	expect_failure(LEAT_HTTP_UNTRUSTED, 0, "",
+		"the server's certificate is not believed (because): look at the url's host and at the certificate, or let whoever runs Leat put the"
+		" authority that signed it into --call-tls-ca");
 	params.call_attempts = 1;
 	expect_failure(LEAT_HTTP_ANSWERED, 503, "",
 		"the server answers 503; 1 of 1 tries are made (max_attempts): look at the server, then retry the run");

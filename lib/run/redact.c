@@ -2,8 +2,8 @@
  * Takes secrets out of what came back: their values, and the forms that servers give to what they echo.
  *
  * Happy path: at each byte of the text, every form of every secret is compared in three ways: byte by byte, with %XX taken for the byte
- * that it stands for, and with JSON's escapes taken for theirs. What matches is hidden, up to the end of the longest match; matches that
- * overlap are hidden as one. Nothing can fail.
+ * that it stands for, and with JSON's escapes taken for theirs; the latter two however often they were applied. What matches is hidden, up
+ * to the end of the longest match; matches that overlap are hidden as one. Nothing can fail.
  */
 #include "secrets.h"
 
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define HIDDEN "[redacted]"
+#define BACKSLASHES 64
 #define BASE64_LEAST 8 /* shorter ones would be found where they are not */
 
 /* ---- forms ---- */
@@ -69,19 +70,37 @@ static const char *read_plain(const char *at, const char *end, char out[4], size
 	return at + 1;
 }
 
+/* The byte of two hexadecimal digits; -1 when they are none. */
+static int32_t percent_value(const char *digits, const char *end)
+{
+	char four[4] = "00";
+	if (end - digits < 2)
+		return -1;
+	memcpy(four + 2, digits, 2);
+	return leat_json_hex4(four, four + 4);
+}
+
 static const char *read_percent(const char *at, const char *end, char out[4], size_t *bytes)
 {
-	char digits[4] = "00";
-	if (*at == '%' && end - at >= 3) {
-		memcpy(digits + 2, at + 1, 2);
-		int32_t value = leat_json_hex4(digits, digits + 4);
-		if (value >= 0) {
-			out[0] = (char)value;
-			*bytes = 1;
-			return at + 3;
-		}
-	}
-	return read_plain(at, end, out, bytes);
+	int32_t value = *at == '%' ? percent_value(at + 1, end) : -1;
+	if (value < 0)
+		return read_plain(at, end, out, bytes);
+	out[0] = (char)value;
+	*bytes = 1;
+	return at + 3;
+}
+
+/* Encoded more than once: %252F, %25252F. */
+static const char *read_percents(const char *at, const char *end, char out[4], size_t *bytes)
+{
+	const char *digits = at + 1;
+	if (*at != '%' || percent_value(digits, end) < 0)
+		return read_plain(at, end, out, bytes);
+	while (percent_value(digits, end) == '%' && percent_value(digits + 2, end) >= 0)
+		digits += 2;
+	out[0] = (char)percent_value(digits, end);
+	*bytes = 1;
+	return digits + 2;
 }
 
 static const char *read_form(const char *at, const char *end, char out[4], size_t *bytes)
@@ -93,7 +112,6 @@ static const char *read_form(const char *at, const char *end, char out[4], size_
 	return at + 1;
 }
 
-/* As deep as one text within another: there, a text's own escapes have been taken out already. */
 static const char *read_escaped(const char *at, const char *end, char out[4], size_t *bytes)
 {
 	if (*at != '\\' || end - at < 2)
@@ -135,16 +153,49 @@ static const char *match(const struct secret_form *form, const char *at, const c
 	return matched == form->bytes ? at : NULL;
 }
 
+/* Six texts within each other; a limit, or an answer of nothing else would be read from each of its bytes to its end. */
+static const char *skip_backslashes(const char *at, const char *end)
+{
+	for (int i = 0; i < BACKSLASHES && at < end && *at == '\\'; i++)
+		at++;
+	return at;
+}
+
+/* The same in texts within texts, however deep: backslashes count for nothing on either side, but before a \uXXXX. */
+static const char *match_deep(const struct secret_form *form, const char *at, const char *end)
+{
+	const char *rest = form->text;
+	const char *form_end = rest + form->bytes;
+	char unit[4];
+	size_t bytes;
+	size_t matched = 0;
+	while ((rest = skip_backslashes(rest, form_end)) < form_end) {
+		const char *bare = skip_backslashes(at, end);
+		if (bare == end)
+			return NULL;
+		at = bare > at && *bare == 'u' ? read_escaped(bare - 1, end, unit, &bytes) : read_plain(bare, end, unit, &bytes);
+		if (bytes > (size_t)(form_end - rest) || memcmp(rest, unit, bytes) != 0)
+			return NULL;
+		rest += bytes;
+		matched += bytes;
+	}
+	return matched > 0 ? at : NULL;
+}
+
+/* NULL is before all. */
+static const char *later(const char *one, const char *other)
+{
+	return other != NULL && (one == NULL || other > one) ? other : one;
+}
+
 static const char *match_longest(const struct secret *secret, const char *at, const char *end)
 {
-	static unit_reader *const readers[] = {read_plain, read_percent, read_form, read_escaped};
+	static unit_reader *const readers[] = {read_plain, read_percent, read_percents, read_form, read_escaped};
 	const char *longest = NULL;
-	for (size_t form = 0; form < secret->form_count; form++) {
-		for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
-			const char *found = match(&secret->forms[form], at, end, readers[i]);
-			if (found != NULL && (longest == NULL || found > longest))
-				longest = found;
-		}
+	for (const struct secret_form *form = secret->forms; form < secret->forms + secret->form_count; form++) {
+		for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+			longest = later(longest, match(form, at, end, readers[i]));
+		longest = later(longest, match_deep(form, at, end));
 	}
 	return longest;
 }
@@ -171,11 +222,8 @@ static bool redact(const struct leat_secrets *secrets, const bool begins[256], s
 		if (!begins[(unsigned char)*at])
 			continue;
 		const char *longest = NULL;
-		for (size_t i = 0; i < secrets->count; i++) {
-			const char *one = match_longest(&secrets->items[i], at, end);
-			if (one != NULL && (longest == NULL || one > longest))
-				longest = one;
-		}
+		for (size_t i = 0; i < secrets->count; i++)
+			longest = later(longest, match_longest(&secrets->items[i], at, end));
 		if (longest == NULL || longest <= done_until)
 			continue;
 		if (at >= done_until) {

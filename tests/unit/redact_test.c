@@ -80,6 +80,36 @@ Test(redact, encoded_forms_are_known)
 	leat_secrets_free(secrets);
 }
 
+/* An answer within an answer: json_encode of json_encode, encodeURIComponent of encodeURIComponent. */
+Test(redact, forms_that_were_encoded_again_are_known)
+{
+	struct leat_secrets *secrets = HOLD("k3y/O\"+\xc3\xa4");
+	expect_text(secrets, "k3y\\\\\\/O\\\\\\\"+\xc3\xa4!", "[redacted]!");
+	expect_text(secrets, "\\\\u006b3y\\\\\\\\u002fO\\\\\\\"+\\\\u00e4", "[redacted]");
+	expect_text(secrets, "k3y%252FO%2522%252B%25C3%25a4", "[redacted]");
+	expect_text(secrets, "k3y%25252FO%252522%25252B%2525C3%2525a4", "[redacted]");
+	expect_text(secrets, "k3y\\\\\\", "k3y\\\\\\");
+	expect_text(secrets, "k3y%2525", "k3y%2525");
+	leat_secrets_free(secrets);
+	secrets = HOLD("C:\\a\\b", "\\\\");
+	expect_text(secrets, "C:\\\\\\\\a\\\\\\\\b.", "[redacted].");
+	expect_text(secrets, "C:\\", "C:\\");
+	leat_secrets_free(secrets);
+}
+
+/* Else this test would take minutes. */
+Test(redact, an_answer_of_backslashes_or_percents_takes_no_time, .timeout = 60)
+{
+	struct leat_secrets *secrets = HOLD("s3cr3t-Value", "%25%25", "\\\\");
+	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
+	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
+	for (int i = 0; i < 500000; i++)
+		leat_buf_add_text(&text, i < 250000 ? "\\" : i % 2 == 0 ? "%" : "25");
+	leat_secrets_redact(secrets, (struct leat_text){text.data, text.len}, &out);
+	cr_expect_gt(out.len, 0);
+	leat_secrets_free(secrets);
+}
+
 /* base64 of "user:" + value and the like, computed elsewhere: python3 -c 'import base64; …' */
 Test(redact, base64_is_known_beside_other_text_too)
 {

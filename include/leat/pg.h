@@ -115,6 +115,9 @@ enum leat_kind leat_pg_run_once(struct leat_pg *pg, const char *sql, const struc
 /* Sends a prepared statement off without waiting; then leat_pg_finish until it is not pending. One at a time. */
 enum leat_kind leat_pg_send(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_error *err)
 	__attribute__((warn_unused_result));
+/* The same, for a result as leat_pg_fetch has it. */
+enum leat_kind leat_pg_send_fetch(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_error *err)
+	__attribute__((warn_unused_result));
 /* Waits at most timeout_ms. *pending stays true when it is not over yet; otherwise the result and kind are those of the statement. */
 enum leat_kind leat_pg_finish(struct leat_pg *pg, int64_t timeout_ms, bool *pending, struct leat_pg_result **out, struct leat_error *err)
 	__attribute__((warn_unused_result));

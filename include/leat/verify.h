@@ -100,7 +100,7 @@ void leat_verify_report_fini(struct leat_verify_report *report);
 
 /*
  * Verifies. OK: *report is filled, whatever the verdict. TEMPORARY, PERMANENT: a server is away or refuses, the baseline can't be read; the
- * report is empty. Finish *report in every case. One thread; holds one snapshot of the database open throughout.
+ * report is empty. Finish *report in every case. One thread; holds one snapshot of the database open throughout, in two connections.
  */
 enum leat_kind leat_verify(struct leat_verify_report *report, const struct leat_verify_options *options, struct leat_error *err)
 	__attribute__((warn_unused_result));

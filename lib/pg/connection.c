@@ -184,11 +184,21 @@ enum leat_kind leat_pg_run_once(
 	return conclude(pg, result, out, err);
 }
 
-enum leat_kind leat_pg_send(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_error *err)
+static enum leat_kind send(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, bool binary, struct leat_error *err)
 {
-	if (PQsendQueryPrepared(pg->conn, name, (int)params->count, params->values, params->lengths, params->formats, 0) != 1)
+	if (PQsendQueryPrepared(pg->conn, name, (int)params->count, params->values, params->lengths, params->formats, binary) != 1)
 		return fail_connection(pg, err);
 	return LEAT_OK;
+}
+
+enum leat_kind leat_pg_send(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_error *err)
+{
+	return send(pg, name, params, false, err);
+}
+
+enum leat_kind leat_pg_send_fetch(struct leat_pg *pg, const char *name, const struct leat_pg_params *params, struct leat_error *err)
+{
+	return send(pg, name, params, true, err);
 }
 
 /* Waits until the server has sent something; *ready stays false when the time is up first. */

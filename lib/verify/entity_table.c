@@ -16,7 +16,8 @@ static size_t hash(const struct leat_uuid *tenant, const struct leat_uuid *id)
 		sum = (sum ^ words[i]) * UINT64_C(0x9E3779B97F4A7C15);
 		sum ^= sum >> 32;
 	}
-	return (size_t)sum;
+	sum *= UINT64_C(0x9E3779B97F4A7C15); /* the low bits choose the slot, and ids may differ in their last bytes alone */
+	return (size_t)(sum ^ sum >> 32);
 }
 
 static size_t place_of(const struct entity_table *table, const struct leat_uuid *tenant, const struct leat_uuid *id)

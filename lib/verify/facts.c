@@ -220,7 +220,7 @@ enum leat_kind facts_read(struct verify *v, struct source *source, feed_fact *fe
 	struct merge m = {.v = v, .source = source, .feed = feed, .context = context};
 	ranges_free(&source->lost);
 	ranges_free(&source->holes);
-	ledger_open(&m.ledger, v->pg, verify_stream_name(source->stream), source->base);
+	ledger_open(&m.ledger, v->ledger_pg, verify_stream_name(source->stream), source->base);
 	cover_init(&m.cover, source->epochs, source->epoch_count, source->base, &source->lost);
 	bool one_epoch = EPOCH_OF(source->base) == source->epochs[source->epoch_count - 1].number;
 	enum leat_kind kind = LEAT_OK;

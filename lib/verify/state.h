@@ -37,6 +37,7 @@ struct verify {
 	struct leat_verify_report *report;
 	struct leat_bus *bus;
 	struct leat_pg *pg;
+	struct leat_pg *ledger_pg; /* on the same snapshot */
 	struct source sources[VERIFY_STREAMS];
 	uint64_t modulus; /* of the pass: ids whose key leaves `remainder` */
 	uint64_t remainder;
@@ -86,14 +87,15 @@ struct ledger {
 	struct leat_pg *pg;
 	const char *stream;
 	struct leat_pg_result *page;
+	size_t rows;
 	size_t next;
-	int64_t after;
+	int64_t after; /* the last of the page; at first, what it is read above */
+	bool asked;    /* the next page is under way */
 	bool ended;
 	/* the row at hand, unless ended */
 	int64_t position;
 	int64_t at_us;
-	bool parked;
-	bool applied;
+	bool applied;       /* false also of what is parked */
 	const char *detail; /* NULL for none; borrowed until the next ledger_next */
 };
 
@@ -108,6 +110,7 @@ struct ledger {
 			"where p.stream = $1 and p.position > $2 order by p.position limit $3)) every order by position limit $3"                      \
 	}
 
+/* `pg` is the ledger's alone until it is closed. */
 void ledger_open(struct ledger *ledger, struct leat_pg *pg, const char *stream, int64_t after);
 enum leat_kind ledger_next(struct ledger *ledger, struct leat_error *err) __attribute__((warn_unused_result));
 void ledger_close(struct ledger *ledger);

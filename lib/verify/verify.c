@@ -13,8 +13,7 @@
 
 #include <stdlib.h>
 
-static const struct verify_fold *const folds[] = {
-	&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs};
+static const struct verify_fold *const folds[] = {&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs};
 
 enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64, MOST_MODULUS = 1 << 20 };
 
@@ -130,9 +129,28 @@ static enum leat_kind open_both(struct verify *v, struct leat_error *err)
 	leat_bus_options_init(&options, v->options->params, "leat verify");
 	if (leat_bus_open(&v->bus, &options, err) != LEAT_OK)
 		return leat_fail_while(err, "NATS");
-	if (leat_pg_open(&v->pg, v->options->params->database_url, "leat verify", "service_role", statements, 1, err) != LEAT_OK)
+	const char *url = v->options->params->database_url;
+	if (leat_pg_open(&v->pg, url, "leat verify", "service_role", NULL, 0, err) != LEAT_OK ||
+		leat_pg_open(&v->ledger_pg, url, "leat verify", "service_role", statements, 1, err) != LEAT_OK)
 		return leat_fail_while(err, "Postgres");
 	return LEAT_OK;
+}
+
+static enum leat_kind begin(struct leat_pg *pg, struct leat_error *err)
+{
+	if (leat_pg_run_sql(pg, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0", NULL, err) != LEAT_OK)
+		return err->kind;
+	return leat_pg_run_sql(pg, "begin isolation level repeatable read read only", NULL, err);
+}
+
+static enum leat_kind share_snapshot(struct leat_pg *from, struct leat_pg *with, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *name = NULL;
+	LEAT_BUF_SCOPED sql = LEAT_BUF_INIT;
+	if (leat_pg_run_sql(from, "select pg_export_snapshot()", &name, err) != LEAT_OK || begin(with, err) != LEAT_OK)
+		return err->kind;
+	leat_buf_printf(&sql, "set transaction snapshot '%s'", leat_pg_text(name, 0, 0)); /* digits and dashes, from Postgres */
+	return leat_pg_run_sql(with, sql.data, NULL, err);
 }
 
 /* Floors first: what is settled by then is in the snapshot. */
@@ -142,8 +160,7 @@ static enum leat_kind take_snapshot(struct verify *v, struct leat_error *err)
 		if (source_look(v, stream, err) != LEAT_OK)
 			return err->kind;
 	}
-	if (leat_pg_run_sql(v->pg, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0", NULL, err) != LEAT_OK ||
-		leat_pg_run_sql(v->pg, "begin isolation level repeatable read read only", NULL, err) != LEAT_OK)
+	if (begin(v->pg, err) != LEAT_OK || share_snapshot(v->pg, v->ledger_pg, err) != LEAT_OK)
 		return err->kind;
 	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
 		if (source_load(v, stream, err) != LEAT_OK)
@@ -184,6 +201,7 @@ enum leat_kind leat_verify(struct leat_verify_report *report, const struct leat_
 	}
 	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++)
 		source_fini(&v.sources[stream]);
+	leat_pg_close(v.ledger_pg);
 	leat_pg_close(v.pg);
 	leat_bus_close(v.bus);
 	return kind;

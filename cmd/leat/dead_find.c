@@ -5,16 +5,13 @@
 #include "dead.h"
 
 #include "leat/buf.h"
-#include "leat/clock.h"
+#include "leat/instant.h"
 #include "leat/uuid.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define NS_PER_S INT64_C(1000000000)
 
 /* ---- reading one ---- */
 
@@ -91,42 +88,10 @@ static bool choose_subject(const char *command, struct dead_filter *filter)
 	return true;
 }
 
-/* "90s", "30m", "12h", "7d": so long ago. */
-static bool parse_ago(const char *text, int64_t *since_ns)
-{
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-	char *end;
-	errno = 0;
-	long long count = strtoll(text, &end, 10);
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (text[0] < '0' || text[0] > '9' || end[0] != units[i].unit || end[1] != '\0' || errno != 0 || count > 100000000)
-			continue;
-		*since_ns = (int64_t)time(NULL) * NS_PER_S - (int64_t)count * units[i].seconds * NS_PER_S;
-		return true;
-	}
-	return false;
-}
-
-static bool parse_since(const char *text, int64_t *since_ns)
-{
-	struct tm utc = {0};
-	const char *rest = strptime(text, "%Y-%m-%d", &utc);
-	if (rest != NULL && *rest == 'T')
-		rest = strptime(rest, "T%H:%M:%SZ", &utc);
-	if (rest == NULL || *rest != '\0')
-		return parse_ago(text, since_ns);
-	*since_ns = (int64_t)timegm(&utc) * NS_PER_S;
-	return true;
-}
-
 bool dead_filter_check(const char *command, struct dead_filter *filter)
 {
-	if (filter->since != NULL && !parse_since(filter->since, &filter->since_ns))
-		return command_fail(command, false,
-			"--since: expected a time in UTC as 2026-11-21T21:40:10Z, or 90s, 30m, 12h, 7d ago; found \"%s\"", filter->since);
+	if (filter->since != NULL && !leat_instant_parse(&filter->since_ns, filter->since, leat_instant_now()))
+		return command_fail(command, false, "--since: expected " LEAT_INSTANT_EXPECTED "; found \"%s\"", filter->since);
 	filter->any = filter->tenant == NULL && filter->code == NULL && filter->noun == NULL && filter->verb == NULL && filter->since == NULL;
 	return choose_subject(command, filter) && check_code(command, filter->code);
 }

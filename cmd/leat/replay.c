@@ -9,6 +9,7 @@
 #include "command.h"
 
 #include "leat/clock.h"
+#include "leat/instant.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,10 +68,9 @@ static bool choose_streams(struct leat_replay_options *options, const char *name
 
 static bool read_time(int64_t *out, const char *flag, const char *text)
 {
-	if (text == NULL || replay_time_parse(out, text))
+	if (text == NULL || leat_instant_parse(out, text, leat_instant_now()))
 		return true;
-	return command_fail("replay", false,
-		"%s: expected a time like 2026-11-22T10:00:00Z, or how long ago, like 90s, 30min, 2h or 7d; found \"%s\"", flag, text);
+	return command_fail("replay", false, "%s: expected " LEAT_INSTANT_EXPECTED "; found \"%s\"", flag, text);
 }
 
 static bool read_words(struct leat_replay_options *options, const struct words *words)
@@ -97,10 +97,10 @@ static bool read_words(struct leat_replay_options *options, const struct words *
 
 static void add_time(const char *flag, int64_t unix_ns)
 {
-	char time[REPLAY_TIME_BYTES];
+	char time[LEAT_INSTANT_BYTES];
 	if (unix_ns == 0)
 		return;
-	replay_time_format(time, unix_ns);
+	leat_instant_format(time, unix_ns);
 	fprintf(stderr, " %s %s", flag, time);
 }
 
@@ -120,17 +120,19 @@ static void say_how_to_go_on(const struct words *words, const struct leat_replay
 	fputs("`, or begin again: what is settled is known\n", stderr);
 }
 
-static int replay(const struct leat_params *params, struct leat_replay_options *options, const struct words *words)
+static int replay(const struct leat_params *params, const struct leat_replay_options *asked, const struct words *words)
 {
 	struct replay_progress progress = {.quiet = words->json};
+	struct leat_replay_options with_progress = *asked;
+	const struct leat_replay_options *options = &with_progress;
 	struct leat_replay_report report;
 	struct leat_error err;
 	int64_t began_ms = leat_clock_ms();
 	uint64_t refused = 0;
-	options->stop = &stopped;
-	options->note = note;
-	options->progress = show_progress;
-	options->context = &progress;
+	with_progress.stop = &stopped;
+	with_progress.note = note;
+	with_progress.progress = show_progress;
+	with_progress.context = &progress;
 	enum leat_kind kind = leat_replay(params, options, &report, &err);
 	replay_clear_progress(&progress);
 	(words->json ? replay_print_json : replay_print)(options, &report, leat_clock_ms() - began_ms);

@@ -1,4 +1,4 @@
-/* What the files of `leat replay` share: times as people give them, and what is told of a replay. */
+/* What the files of `leat replay` share: what is told of a replay. */
 #ifndef LEAT_CMD_REPLAY_H
 #define LEAT_CMD_REPLAY_H
 
@@ -7,12 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-
-/* "2026-11-22T10:00:00Z" (RFC 3339, to the nanosecond), or how long ago: "90s", "30min", "2h", "7d". False for anything else. */
-bool replay_time_parse(int64_t *unix_ns, const char *text);
-#define REPLAY_TIME_BYTES 40
-/* The same instant, to the nanosecond. */
-void replay_time_format(char out[REPLAY_TIME_BYTES], int64_t unix_ns);
 
 /* Where it is, on standard error: once a second over the line before on a terminal, else a line every ten seconds. Zero-initialise. */
 struct replay_progress {

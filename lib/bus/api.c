@@ -5,11 +5,12 @@
  */
 #include "internal.h"
 
+#include "leat/instant.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define API_SUBJECT_BYTES 640 /* two names of up to 255 bytes */
 
@@ -24,39 +25,10 @@ const char *bus_json_text(const json_t *object, const char *name)
 	return text != NULL ? text : "";
 }
 
-static int64_t fraction_ns(const char *digits, const char **behind)
-{
-	int64_t ns = 0;
-	int64_t unit = 100 * BUS_NS_PER_MS;
-	for (; *digits >= '0' && *digits <= '9'; digits++, unit /= 10)
-		ns += (*digits - '0') * unit;
-	*behind = digits;
-	return ns;
-}
-
-/* "Z", "+01:00", "-08:00". */
-static int64_t offset_s(const char *zone)
-{
-	if (*zone != '+' && *zone != '-')
-		return 0;
-	char *rest;
-	int64_t minutes = strtol(zone + 1, &rest, 10) * 60;
-	if (*rest == ':')
-		minutes += strtol(rest + 1, NULL, 10);
-	return (*zone == '-' ? -60 : 60) * minutes;
-}
-
 int64_t bus_json_time_ns(const json_t *object, const char *name)
 {
-	const char *text = bus_json_text(object, name);
-	struct tm utc = {0};
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
-	if (rest == NULL || utc.tm_year < 70) /* the zero time is in the year 1 */
-		return 0;
-	int64_t ns = 0;
-	if (*rest == '.')
-		ns = fraction_ns(rest + 1, &rest);
-	return ((int64_t)timegm(&utc) - offset_s(rest)) * 1000 * BUS_NS_PER_MS + ns;
+	int64_t ns;
+	return leat_instant_parse(&ns, bus_json_text(object, name), 0) ? ns : 0; /* the zero time is in the year 1 */
 }
 
 enum leat_kind bus_api(struct leat_bus *bus, json_t **answer, json_t *request, struct leat_error *err, const char *what, ...)

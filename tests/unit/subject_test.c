@@ -1,5 +1,7 @@
 #include "decoding.h"
 
+#include "leat/bus.h"
+
 static struct leat_subject parse(const char *subject)
 {
 	struct leat_subject out;
@@ -105,4 +107,53 @@ Test(subject, an_unknown_message_is_unknown_whatever_its_body)
 	expect_rejected("leat.intent." TENANT ".user.entity.rename", "{}", LEAT_CODE_UNKNOWN_VERB, "entity.lock");
 	expect_rejected("leat.intent." TENANT ".user.workflow.list", "{}", LEAT_CODE_UNKNOWN_VERB, "workflow.list");
 	expect_rejected("leat.redrive." TENANT ".user.entity.rename", "{}", LEAT_CODE_UNKNOWN_VERB, "entity.lock");
+}
+
+/* ---- patterns, as NATS has them ---- */
+
+Test(subject_pattern, a_token_a_star_and_the_rest_match_what_they_should)
+{
+	static const struct {
+		const char *pattern;
+		const char *subject;
+		bool matches;
+	} cases[] = {
+		{"a.b.c", "a.b.c", true},
+		{"a.b.c", "a.b", false},
+		{"a.b", "a.b.c", false},
+		{"a.b", "a.bc", false},
+		{"a.bc", "a.b", false},
+		{"a.*.c", "a.b.c", true},
+		{"a.*.c", "a.b.d", false},
+		{"a.*", "a.b", true},
+		{"a.*", "a", false},
+		{"a.*", "a.b.c", false},
+		{"*", "a", true},
+		{"*", "a.b", false},
+		{"*.*", "a.b", true},
+		{"a.>", "a.b", true},
+		{"a.>", "a.b.c.d", true},
+		{"a.>", "a", false},
+		{">", "a", true},
+		{">", "a.b", true},
+		{"*.>", "a.b", true},
+		{"*.>", "a", false},
+		{"a*.b", "ab.b", false},
+		{"a*.b", "a*.b", true},
+		{"a.b>", "a.bc", false},
+		{"A.b", "a.b", false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		cr_expect_eq(
+			leat_subject_matches(cases[i].pattern, cases[i].subject), cases[i].matches, "%s and %s", cases[i].pattern, cases[i].subject);
+}
+
+Test(subject_pattern, what_is_none_is_told)
+{
+	static const char *const good[] = {"a", "a.b", "*", ">", "a.*.c", "a.>", "*.>", "a*b"};
+	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", ">.a", "a.>.b", "a b", "a.b\n", "a\tb"};
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		cr_expect(leat_subject_is_pattern(good[i]), "%s", good[i]);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_expect(!leat_subject_is_pattern(bad[i]), "\"%s\"", bad[i]);
 }

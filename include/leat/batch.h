@@ -5,7 +5,8 @@
  * scalars, and gives rows (ord, status, code, reply, short_reply) of the type leat.settled in sql/functions.
  *
  * The life of a batch: leat_batch_add takes messages and decodes them; leat_batch_close sorts; leat_batch_send starts the call for a
- * range of rows and leat_batch_receive reads its answer into them; the lane then settles each row; leat_batch_clear frees the messages and
+ * range of rows and leat_batch_receive reads its answer into them, or leat_batch_apply does both, taking apart what Postgres refuses; the lane
+ * then settles each row; leat_batch_clear frees the messages and
  * keeps the memory. One thread.
  */
 #ifndef LEAT_BATCH_H
@@ -99,6 +100,28 @@ enum leat_kind leat_batch_send(struct leat_batch *batch, struct leat_pg *pg, siz
 void leat_batch_receive(struct leat_batch *batch, size_t from, size_t to, const struct leat_pg_result *result);
 /* The decoder, or the database, refused this row for good: from now on it goes in as rejected. */
 void leat_batch_reject(struct leat_batch_row *row, enum leat_code code, const char *why);
+
+/* What leat_batch_apply calls. */
+struct leat_batch_way {
+	void *context;
+	/* The call for rows [from, to), from leat_batch_send to leat_batch_receive. */
+	enum leat_kind (*attempt)(void *context, size_t from, size_t to, struct leat_error *err);
+	/* Is there no point in going on: the connection is lost, or the process stops? */
+	bool (*gives_up)(const void *context, enum leat_kind kind);
+	/* Waits before the next attempt; false: it is told to stop. */
+	bool (*pause)(void *context, const struct leat_error *err);
+	/* A row is alone and refused: for good, and goes in as rejected; or `deferred`, since nobody can tell for how long. */
+	void (*refused)(void *context, const struct leat_batch_row *row, bool deferred, const struct leat_error *err);
+};
+
+/*
+ * Rows [from, to), in one transaction if Postgres takes them so. What should pass (a lost race) is tried LEAT_BATCH_TRIES times. A refusal
+ * for good, or one that does not pass, halves the range until one row is alone, so that it holds up nobody else. TEMPORARY only when there
+ * is no point in going on: any of them may be applied or not.
+ */
+enum { LEAT_BATCH_TRIES = 3 };
+enum leat_kind leat_batch_apply(struct leat_batch *batch, const struct leat_batch_way *way, size_t from, size_t to, struct leat_error *err)
+	__attribute__((warn_unused_result));
 /* Frees the messages. */
 void leat_batch_clear(struct leat_batch *batch);
 

@@ -25,9 +25,6 @@ void lane_consume(struct leat_lane *lane, const struct leat_source *source);
 /* How long an idle lane sleeps at most before it looks at its orders; most parked intents decided at once. */
 enum { CONSUME_IDLE_MS = 250, CONSUME_DECIDE_LIMIT = 1000 };
 
-/* How often a refusal that should pass is met before what was refused is taken apart. */
-enum { CONSUME_TRIES = 3 };
-
 struct consume_lane {
 	struct leat_lane *lane;
 	const struct leat_source *source;

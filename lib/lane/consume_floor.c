@@ -63,7 +63,7 @@ static enum leat_kind decide(struct consume_lane *c, uint64_t floor_seq, struct 
 		}
 		if (kind == LEAT_OK || pass.for_good != NULL || pass.for_now)
 			return kind;
-		if (kind == LEAT_TEMPORARY && (!leat_pg_alive(c->link.pg) || leat_lane_stopping(c->lane) || ++c->decide_tries < CONSUME_TRIES))
+		if (kind == LEAT_TEMPORARY && (!leat_pg_alive(c->link.pg) || leat_lane_stopping(c->lane) || ++c->decide_tries < LEAT_BATCH_TRIES))
 			return kind;
 		if (c->decide_limit > 1) {
 			c->decide_limit /= 2;

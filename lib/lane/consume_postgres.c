@@ -39,20 +39,18 @@ enum leat_kind consume_finish(struct consume_lane *c, struct leat_pg_result **re
 	return LEAT_OK;
 }
 
-/* One row that Postgres refuses: rejected when it is for good, given back for a while when nobody can tell. */
-static void refuse(const struct consume_lane *c, struct leat_batch_row *row, enum leat_kind kind, const struct leat_error *err)
-{
-	leat_log(
-		LEAT_LOG_ERROR, c->lane->type->name, "Postgres refuses message %" PRIu64 " (%s): %s", row->msg.seq, row->msg.subject, err->text);
-	if (kind == LEAT_TEMPORARY || row->rejection != NULL)
-		row->outcome = LEAT_OUTCOME_DEFERRED; /* for good, and not even as a dead letter: it stays in the stream, and in the log */
-	else
-		leat_batch_reject(row, LEAT_CODE_INTERNAL, err->text);
-}
+/* ---- a batch that was refused (leat_batch_apply) ---- */
 
-static enum leat_kind try_range(struct consume_lane *c, struct leat_batch *batch, size_t from, size_t to, struct leat_error *err)
+struct attempts {
+	struct consume_lane *lane;
+	struct leat_batch *batch;
+};
+
+static enum leat_kind attempt(void *context, size_t from, size_t to, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct consume_lane *c = ((struct attempts *)context)->lane;
+	struct leat_batch *batch = ((struct attempts *)context)->batch;
 	enum leat_kind kind = leat_batch_send(batch, c->link.pg, from, to, (int64_t)leat_bus_max_payload(c->link.bus), err);
 	if (kind == LEAT_OK)
 		kind = consume_finish(c, &result, err);
@@ -66,34 +64,35 @@ static enum leat_kind try_range(struct consume_lane *c, struct leat_batch *batch
 	return LEAT_OK;
 }
 
-/*
- * Rows [from, to) in one transaction. A refusal for good, or one that should pass and does not, halves the range until one row is alone, so
- * that it holds up nobody else. TEMPORARY only when the connection is lost or the process stops.
- */
-static enum leat_kind apply_range(struct consume_lane *c, struct leat_batch *batch, size_t from, size_t to, struct leat_error *err)
+static bool gives_up(const void *context, enum leat_kind kind)
 {
-	for (int tries = 1;; tries++) {
-		enum leat_kind kind = try_range(c, batch, from, to, err);
-		if (kind == LEAT_OK)
-			return LEAT_OK;
-		if (!leat_pg_alive(c->link.pg) || (kind == LEAT_TEMPORARY && leat_lane_stopping(c->lane)))
-			return LEAT_TEMPORARY;
-		if (kind == LEAT_TEMPORARY && tries < CONSUME_TRIES) {
-			if (c->link.backoff.next_ms >= c->params->retry_limit_ms) /* no race, but something that somebody has to mend */
-				leat_lane_enter(c->lane, "refused by Postgres, trying again", err->text);
-			leat_lane_sleep(c->lane, leat_backoff_delay_ms(&c->link.backoff));
-			consume_renew(c);
-			continue;
-		}
-		if (to - from > 1) {
-			size_t half = from + (to - from) / 2;
-			kind = apply_range(c, batch, from, half, err);
-			return kind == LEAT_OK ? apply_range(c, batch, half, to, err) : kind;
-		}
-		refuse(c, &batch->rows[from], kind, err);
-		if (batch->rows[from].outcome == LEAT_OUTCOME_DEFERRED)
-			return LEAT_OK;
-	}
+	const struct consume_lane *c = ((const struct attempts *)context)->lane;
+	return !leat_pg_alive(c->link.pg) || (kind == LEAT_TEMPORARY && leat_lane_stopping(c->lane));
+}
+
+static bool pause_between(void *context, const struct leat_error *err)
+{
+	struct consume_lane *c = ((struct attempts *)context)->lane;
+	if (c->link.backoff.next_ms >= c->params->retry_limit_ms) /* no race, but something that somebody has to mend */
+		leat_lane_enter(c->lane, "refused by Postgres, trying again", err->text);
+	leat_lane_sleep(c->lane, leat_backoff_delay_ms(&c->link.backoff));
+	consume_renew(c);
+	return true;
+}
+
+static void tell_refused(void *context, const struct leat_batch_row *row, bool deferred, const struct leat_error *err)
+{
+	const struct consume_lane *c = ((struct attempts *)context)->lane;
+	(void)deferred;
+	leat_log(
+		LEAT_LOG_ERROR, c->lane->type->name, "Postgres refuses message %" PRIu64 " (%s): %s", row->msg.seq, row->msg.subject, err->text);
+}
+
+static enum leat_kind apply(struct consume_lane *c, struct leat_batch *batch, struct leat_error *err)
+{
+	struct attempts attempts = {c, batch};
+	const struct leat_batch_way way = {&attempts, attempt, gives_up, pause_between, tell_refused};
+	return leat_batch_apply(batch, &way, 0, batch->count, err);
 }
 
 void consume_lose_postgres(struct consume_lane *c, const char *why)
@@ -119,7 +118,7 @@ bool consume_land(struct consume_lane *c)
 	bool give_up = kind == LEAT_TEMPORARY && leat_lane_stopping(c->lane);
 	if (leat_pg_alive(c->link.pg) && !give_up) {
 		leat_lane_count(c->lane, LEAT_COUNT_RETRIES, 1);
-		kind = apply_range(c, batch, 0, batch->count, &err);
+		kind = apply(c, batch, &err);
 	}
 	if (kind == LEAT_OK)
 		return true;

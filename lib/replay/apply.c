@@ -1,8 +1,7 @@
 /*
  * A batch into Postgres. The happy path: what is not settled yet is sent off, range by range, and what came of each is counted.
  *
- * Possible failure modes are those of the lanes (lib/lane/consume_postgres.c): a lost race or connection, tried again; a refusal for good,
- * by halves until the guilty one is alone, which is then rejected.
+ * Possible failure modes are those of the lanes: a lost connection, waited for; a refusal, taken apart (leat_batch_apply).
  */
 #include "internal.h"
 
@@ -10,7 +9,6 @@
 #include <inttypes.h>
 #include <poll.h>
 
-#define TRIES 3
 #define GLANCE_MS 100
 #define ANY_TIME 1 /* of no run: leat.replay only has to hold something */
 
@@ -87,17 +85,6 @@ static enum leat_kind finish(struct replay *r, struct replay_stream *s, struct l
 	return LEAT_OK;
 }
 
-static enum leat_kind try_range(struct replay *r, struct replay_stream *s, size_t from, size_t to, struct leat_error *err)
-{
-	LEAT_PG_RESULT_SCOPED *result = NULL;
-	enum leat_kind kind = leat_batch_send(&s->batch, s->pg, from, to, (int64_t)leat_bus_max_payload(r->bus), err);
-	if (kind == LEAT_OK)
-		kind = finish(r, s, &result, err);
-	if (kind == LEAT_OK)
-		leat_batch_receive(&s->batch, from, to, result);
-	return kind;
-}
-
 static void count(struct replay_stream *s, size_t from, size_t to)
 {
 	uint64_t *const counters[] = {
@@ -106,47 +93,62 @@ static void count(struct replay_stream *s, size_t from, size_t to)
 		[LEAT_OUTCOME_REJECTED] = &s->figures->rejected,
 		[LEAT_OUTCOME_PARKED] = &s->figures->parked,
 		[LEAT_OUTCOME_KNOWN] = &s->figures->known,
-		[LEAT_OUTCOME_DEFERRED] = &s->figures->refused,
 	};
 	for (size_t i = from; i < to; i++) {
+		assert(s->batch.rows[i].outcome < LEAT_OUTCOME_DEFERRED);
 		++*counters[s->batch.rows[i].outcome];
 		s->left += s->batch.rows[i].outcome == LEAT_OUTCOME_PARKED;
 		s->probe = s->probe || s->batch.rows[i].outcome == LEAT_OUTCOME_KNOWN;
 	}
 }
 
-/* Rows [from, to). TEMPORARY only when the connection is lost or the replay is stopped. */
+struct attempts {
+	struct replay *replay;
+	struct replay_stream *stream;
+};
+
+static enum leat_kind attempt(void *context, size_t from, size_t to, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct replay *r = ((struct attempts *)context)->replay;
+	struct replay_stream *s = ((struct attempts *)context)->stream;
+	enum leat_kind kind = leat_batch_send(&s->batch, s->pg, from, to, (int64_t)leat_bus_max_payload(r->bus), err);
+	if (kind == LEAT_OK)
+		kind = finish(r, s, &result, err);
+	if (kind != LEAT_OK)
+		return kind;
+	leat_batch_receive(&s->batch, from, to, result);
+	count(s, from, to);
+	return LEAT_OK;
+}
+
+static bool gives_up(const void *context, enum leat_kind kind)
+{
+	(void)kind;
+	return !leat_pg_alive(((const struct attempts *)context)->stream->pg);
+}
+
+static bool pause_between(void *context, const struct leat_error *err)
+{
+	return replay_pause(((struct attempts *)context)->replay, "Postgres", err);
+}
+
+static void tell_refused(void *context, const struct leat_batch_row *row, bool deferred, const struct leat_error *err)
+{
+	struct replay_stream *s = ((struct attempts *)context)->stream;
+	replay_note(
+		((struct attempts *)context)->replay, "Postgres refuses message %" PRIu64 " of %s: %s", row->msg.seq, s->source->stream, err->text);
+	if (!deferred)
+		return;
+	s->complete = false;
+	s->figures->refused++;
+}
+
 static enum leat_kind apply_range(struct replay *r, struct replay_stream *s, size_t from, size_t to, struct leat_error *err)
 {
-	for (int tries = 1;; tries++) {
-		enum leat_kind kind = try_range(r, s, from, to, err);
-		if (kind == LEAT_OK) {
-			count(s, from, to);
-			return LEAT_OK;
-		}
-		if (!leat_pg_alive(s->pg))
-			return LEAT_TEMPORARY;
-		if (kind == LEAT_TEMPORARY && tries < TRIES) {
-			if (!replay_pause(r, "Postgres", err))
-				return LEAT_TEMPORARY;
-			continue;
-		}
-		if (to - from > 1) {
-			size_t half = from + (to - from) / 2;
-			kind = apply_range(r, s, from, half, err);
-			return kind == LEAT_OK ? apply_range(r, s, half, to, err) : kind;
-		}
-		struct leat_batch_row *row = &s->batch.rows[from];
-		replay_note(r, "Postgres refuses message %" PRIu64 " of %s: %s", row->msg.seq, s->source->stream, err->text);
-		if (kind == LEAT_PERMANENT && row->rejection == NULL) {
-			leat_batch_reject(row, LEAT_CODE_INTERNAL, err->text);
-			continue;
-		}
-		row->outcome = LEAT_OUTCOME_DEFERRED;
-		s->complete = false;
-		count(s, from, to);
-		return LEAT_OK;
-	}
+	struct attempts attempts = {r, s};
+	const struct leat_batch_way way = {&attempts, attempt, gives_up, pause_between, tell_refused};
+	return leat_batch_apply(&s->batch, &way, from, to, err);
 }
 
 /* Those of `unsettled`, in order; NULL: all. */

@@ -31,6 +31,7 @@ static const struct leat_pg_statement statements[] = {
 		" timestamptz 'epoch' + $4 * interval '1 microsecond', $5, $6::integer, $7)"},
 	{"sweep_interactions", "select leat.sweep_interactions($1::integer)"},
 	{"reap_claims", "select reaped::bigint, lost::bigint from leat.reap_claims($1::integer, $2::integer, $3)"},
+	{"tell_answers_again", "select seen::bigint, told::bigint from leat.tell_answers_again($1::integer)"},
 	{"find_stalled_runs",
 		"select next, resumed::bigint, adopted::bigint from leat.find_stalled_runs($1::uuid, $2, $3, $4::integer, $5::integer)"},
 };

@@ -1,9 +1,9 @@
 /*
- * Nodes that nobody works on any more: claims past their lease, and runs that could go on while nobody does. Both are found by one
- * statement each (sql/functions/75_claim_reaper.sql), which tells what follows through the outbox.
+ * Nodes that nobody works on any more: claims past their lease, runs that could go on while nobody does, and answers that never arrived.
+ * Each kind is found by one statement (sql/functions/75_claim_reaper.sql, 84_run_answers.sql), which tells what follows through the outbox.
  *
- * The happy path: the process that holds the keeper's lock looks every reap_every_ms, and finds nothing. First come claims, then the runs
- * under way, a chunk at a time with a rest in between.
+ * The happy path: the process that holds the keeper's lock looks every reap_every_ms, and finds nothing. First come claims, then answers,
+ * then the runs under way, a chunk at a time with a rest in between.
  *
  * A run that waits its turn in LEAT_WORK, or whose facts wait in LEAT_RUN, is not left alone. So the server is asked: no more resumes are
  * put there than make WORK_MOST with those that are there already, and while facts are far behind, runs are not looked at.
@@ -18,7 +18,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { CLAIMS_LIMIT = 500, RUNS_LIMIT = 500, WORK_MOST = 1000, FACTS_BEHIND = 1000 };
+enum { CLAIMS_LIMIT = 500, ANSWERS_LIMIT = 500, RUNS_LIMIT = 500, WORK_MOST = 1000, FACTS_BEHIND = 1000 };
 
 #define BEFORE_ALL "00000000-0000-0000-0000-000000000000"
 
@@ -69,6 +69,20 @@ static enum leat_kind ask_nats(struct keep_reap *r, struct leat_error *err)
 	return LEAT_OK;
 }
 
+static enum leat_kind tell_answers_again(struct keep_reap *r, bool *more, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct leat_pg_params params = {0};
+	leat_pg_bind_int8(&params, ANSWERS_LIMIT);
+	if (leat_pg_run(r->lock->link->pg, "tell_answers_again", &params, &result, err) != LEAT_OK)
+		return leat_fail_while(err, "looking for answers that their runs never heard");
+	int64_t told = leat_pg_int8(result, 0, 1);
+	*more = leat_pg_int8(result, 0, 0) == ANSWERS_LIMIT;
+	if (told > 0)
+		leat_log(LEAT_LOG_WARN, "keep", "%" PRId64 " nodes still wait for questions that are over; told again", told);
+	return LEAT_OK;
+}
+
 static enum leat_kind find_stalled(struct keep_reap *r, bool *more, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *result = NULL;
@@ -110,8 +124,10 @@ static enum leat_kind step(struct keep_reap *r, bool *more, struct leat_error *e
 		return LEAT_OK;
 	if (ask_nats(r, err) != LEAT_OK)
 		return leat_fail_while(err, "asking NATS what waits there, before looking for runs that nobody goes on with");
-	r->walking = r->room >= 0;
-	*more = r->walking;
+	if (r->room < 0 || tell_answers_again(r, more, err) != LEAT_OK)
+		return r->room < 0 ? LEAT_OK : err->kind;
+	r->walking = !*more;
+	*more = true;
 	return LEAT_OK;
 }
 

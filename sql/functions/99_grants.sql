@@ -9,7 +9,8 @@ revoke all on all functions in schema leat from public, authenticated;
 grant execute on all functions in schema leat to service_role;
 
 grant select, insert, update, delete on leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.stream_epochs,
-	leat.stream_floors, leat.processes, leat.members, leat.workflows, leat.interactions, leat.claims, leat.direct_changes to service_role;
+	leat.stream_floors, leat.processes, leat.members, leat.workflows, leat.interactions, leat.claims, leat.direct_changes,
+	leat.told_answers to service_role;
 grant select, insert, update on leat.runs to service_role;
 grant select, insert on leat.workflow_versions to service_role;
 grant select on leat.audit_log, leat.schema_files, leat.workflow_nodes, leat.workflow_plans to service_role;

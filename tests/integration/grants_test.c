@@ -60,6 +60,7 @@ Test(grants, each_table_is_for_whom_it_is_meant)
 		"schema_files service_role: select\n"
 		"stream_epochs service_role: delete insert select update\n"
 		"stream_floors service_role: delete insert select update\n"
+		"told_answers service_role: delete insert select update\n"
 		"workflow_nodes service_role: select\n"
 		"workflow_plans service_role: select\n"
 		"workflow_versions authenticated: select\n"

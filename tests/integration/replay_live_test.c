@@ -138,3 +138,40 @@ Test(replay_live, servers_that_go_away_are_waited_for)
 	free(found);
 	free(expected);
 }
+
+#define FLOW "f0000000-0000-4000-8000-000000000009"
+#define RUN "d0000000-0000-4000-8000-000000000009"
+#define QUESTION "99999999-0000-4000-8000-000000000009"
+#define PERSON "88888888-0000-4000-8000-000000000009"
+
+/* The database is lost after a question was answered, and before the outbox told the run: the fact is in no stream. */
+Test(replay_live, an_answer_that_was_lost_with_the_outbox_reaches_its_run)
+{
+	static const char *const deaf[] = {"--lanes", "control,run", NULL};
+	static const char *const again[] = {"--lanes", "control,run,relay,keep", "--reap-every-ms", "200", NULL};
+	struct leat_child *consumer = load_start_consumer(&rig, "c1", deaf);
+	replaying_store(&rig, "service", "workflow.save", NULL,
+		"{'workflow_id':'" FLOW "','action':'new','name':'w','definition':{'nodes':[{'id':'q','type':'question','connection_id':'x',"
+		"'expected_user_id':'" PERSON "','payload':{}}],'edges':[]}}");
+	replaying_store(&rig, "service", "run.start", NULL, "{'run_id':'" RUN "','workflow_id':'" FLOW "'}");
+	replaying_store(&rig, "engine", "run.node", NULL, "{'run_id':'" RUN "','node_id':'q','status':'running','attempt':1}");
+	rig_sql_wait(&rig, 30, "waiting", "select status from leat.runs");
+	replaying_store(&rig, "service", "interaction.ask", NULL,
+		"{'interaction_id':'" QUESTION "','connection_id':'x','expected_user_id':'" PERSON "','payload':1,'run_id':'" RUN
+		"','node_id':'q'}");
+	replaying_store(&rig, "service", "interaction.answer", NULL,
+		"{'interaction_id':'" QUESTION "','connection_id':'x','user_id':'" PERSON "','value':{'yes':true}}");
+	rig_sql_wait(&rig, 30, "1", "select count(*) from leat.outbox where subject like '%%.run.node'");
+	rig_sql_wait(&rig, 30, "answered", "select status from leat.interactions");
+	load_stop_consumer(consumer);
+	replaying_lose_database(&rig);
+
+	json_t *report = replaying_run(&rig, 0, RIG_ARGS(NULL));
+	cr_expect_eq(replaying_number(report, "suppressed.other_messages"), 1);
+	json_decref(report);
+	rig_sql_expect(&rig, "waiting 0", "select (select status from leat.runs) || ' ' || (select count(*) from leat.outbox)");
+	rig_sql(&rig, "update leat.told_answers set due_at = now()"); /* instead of a minute */
+	consumer = load_start_consumer(&rig, "c2", again);
+	rig_sql_wait(&rig, 30, "completed {\"yes\": true}", "select concat_ws(' ', status, node_states -> 'q' -> 'output') from leat.runs");
+	load_stop_consumer(consumer);
+}

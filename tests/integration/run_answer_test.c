@@ -177,7 +177,8 @@ Test(run_answer, an_answer_that_is_too_long_for_a_fact_fails_the_node)
 		" from leat.outbox where subject like '%%.engine.run.node'");
 	rig_sql(&rig, "delete from leat.outbox; update leat.interactions set status = 'open', claimed_at = null, value = null");
 	rig_sql(&rig, "update leat.interactions set status = 'answered', claimed_at = now(), value = to_jsonb(repeat('x', 523263))");
-	run_expect_told(&rig, "q failed 1 the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output: ask for less, then retry the run");
+	run_expect_told(&rig,
+		"q failed 1 the answer has 523265 bytes as Postgres writes it; at most 523264 can be an output: ask for less, then retry the run");
 }
 
 Test(run_answer, questions_below_a_split_are_told_apart)
@@ -192,4 +193,58 @@ Test(run_answer, questions_below_a_split_are_told_apart)
 	run_expect_told(&rig, "q[1] completed 1 \"yes\", q[0] failed 1 withdrawn");
 	relay("applied, applied");
 	run_expect_states(&rig, RUN_2, "failed: c failed, q[0] failed, q[1] completed, s completed");
+}
+
+/* ---- an outbox that was lost ---- */
+
+#define TELL_AGAIN "select seen || ' ' || told from leat.tell_answers_again(10)"
+
+/* The keeper's clock goes on. */
+static void let_minutes_pass(int count)
+{
+	rig_sql(&rig, "update leat.told_answers set told_at = told_at - interval '%d min', due_at = due_at - interval '%d min'", count, count);
+}
+
+Test(run_answer, an_answer_that_its_run_never_heard_is_told_again_and_counts_once)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	rig_sql(&rig, "truncate leat.outbox");
+	client_expect(&lane, "0 0", TELL_AGAIN);
+	let_minutes_pass(1);
+	client_expect(&lane, "1 1", TELL_AGAIN);
+	run_expect_told(&rig, "q completed 1 \"yes\"");
+	client_expect(&lane, "0 0", TELL_AGAIN);
+	let_minutes_pass(2);
+	client_expect(&lane, "1 1", TELL_AGAIN);
+	relay("applied, duplicate");
+	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
+	let_minutes_pass(2); /* it was three minutes old: the next look is in three more */
+	client_expect(&lane, "0 0", TELL_AGAIN);
+	let_minutes_pass(2);
+	client_expect(&lane, "1 0", TELL_AGAIN);
+	rig_sql_expect(&rig, "0", "select count(*) from leat.told_answers");
+}
+
+Test(run_answer, that_a_question_was_withdrawn_is_told_again_too)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "withdraw", .body = WITHDRAW(QUESTION, ANN)});
+	rig_sql(&rig, "truncate leat.outbox");
+	let_minutes_pass(1);
+	client_expect(&lane, "1 1", TELL_AGAIN);
+	run_expect_told(&rig, "q failed 1 withdrawn");
+}
+
+Test(run_answer, what_counts_for_nothing_any_more_is_forgotten)
+{
+	ask_and_wait();
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	rig_sql(&rig, "truncate leat.outbox");
+	run_fact(&rig, RUN_1, "cancel", "");
+	run_fact(&rig, RUN_1, "retry", "");
+	rig_sql(&rig, "truncate leat.outbox");
+	let_minutes_pass(1);
+	client_expect(&lane, "1 0", TELL_AGAIN);
+	rig_sql_expect(&rig, "0 0", "select (select count(*) from leat.told_answers) || ' ' || (select count(*) from leat.outbox)");
 }

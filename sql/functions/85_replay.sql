@@ -25,7 +25,8 @@ begin
 end
 $$;
 
--- The condition is checked without calling the function: 0.1 us a row.
+-- The condition is checked without calling the function: about half a microsecond a row, which no drain shows; a row that is suppressed costs
+-- twice as much as one that is written.
 create or replace trigger suppress before insert on leat.outbox
 for each row when (coalesce(current_setting('leat.replay', true), '') <> '') execute function leat.suppress();
 

@@ -47,6 +47,8 @@ struct stage {
 /* With schema and streams; `entities`: with entities, applied by a consumer that is gone again. */
 void stage_open(struct stage *stage, struct bench *bench, bool entities);
 void stage_close(struct stage *stage);
+/* The streams stay; the database is another one, empty. */
+void stage_lose_database(struct stage *stage);
 void stage_start_consumers(struct stage *stage, size_t count);
 void stage_stop_consumers(struct stage *stage);
 /* Starts a program that finds the stage's servers in its environment. */
@@ -56,6 +58,7 @@ void stage_start(struct stage *stage, struct leat_child *child, const char *cons
 void stage_wait_pulled(struct stage *stage, const char *durable);
 /* Waits until the durable has nothing to deliver and nothing unsettled. */
 void stage_wait_drained(struct stage *stage, const char *durable);
+bool stage_is_drained(struct stage *stage, const char *durable);
 /* The dust of what came before is settled: vacuum, checkpoint. */
 void stage_rest(struct stage *stage);
 int64_t stage_ask(struct stage *stage, const char *sql);
@@ -112,6 +115,7 @@ void bench_makespan(struct bench *bench);
 void bench_engine(struct bench *bench);
 void bench_waiting(struct bench *bench);
 void bench_verify(struct bench *bench);
+void bench_replay(struct bench *bench);
 
 /* ---- main.c ---- */
 

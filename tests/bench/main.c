@@ -25,6 +25,7 @@ static const struct {
 	{"engine", bench_engine},
 	{"waiting", bench_waiting},
 	{"verify", bench_verify},
+	{"replay", bench_replay},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
@@ -151,7 +152,10 @@ int main(int argc, char **argv)
 	bool chosen[PARTS] = {false};
 	char folder[] = "/tmp/leat-bench-XXXXXX";
 	if (!take_arguments(argc, argv, chosen)) {
-		fputs("usage: bench [drain] [latency] [memory] [idle] [relay] [long]\n", stderr);
+		fputs("usage: bench", stderr);
+		for (size_t i = 0; i < PARTS; i++)
+			fprintf(stderr, " [%s]", parts[i].name);
+		fputs(" [long]\n", stderr);
 		return 2;
 	}
 	bench.binary = getenv("LEAT_BINARY");

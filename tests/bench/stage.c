@@ -47,18 +47,41 @@ static void migrate(struct stage *stage)
 		bench_die("leat migrate failed");
 }
 
-static void make_database(struct stage *stage)
+static void tell_postgres(struct stage *stage, const char *sql)
 {
 	struct leat_error err;
 	struct leat_pg *pg = NULL;
+	bench_must(leat_pg_open(&pg, stage->bench->postgres.url, "bench", NULL, NULL, 0, &err), &err);
+	bench_must(leat_pg_run_sql(pg, sql, NULL, &err), &err);
+	leat_pg_close(pg);
+}
+
+static void make_database(struct stage *stage)
+{
+	struct leat_error err;
 	char sql[128];
 	const char *server = stage->bench->postgres.url;
 	const char *slash = strrchr(server, '/');
 	snprintf(sql, sizeof sql, "create database %s", stage->name);
-	bench_must(leat_pg_open(&pg, server, "bench", NULL, NULL, 0, &err), &err);
-	bench_must(leat_pg_run_sql(pg, sql, NULL, &err), &err);
-	leat_pg_close(pg);
+	tell_postgres(stage, sql);
 	snprintf(stage->database_url, sizeof stage->database_url, "%.*s/%s", (int)(slash - server), server, stage->name);
+	migrate(stage);
+	bench_must(leat_pg_open(&stage->pg, stage->database_url, "bench", NULL, NULL, 0, &err), &err);
+}
+
+static void drop_database(struct stage *stage)
+{
+	char sql[128];
+	leat_pg_close(stage->pg);
+	stage->pg = NULL;
+	snprintf(sql, sizeof sql, "drop database %s with (force)", stage->name);
+	tell_postgres(stage, sql);
+}
+
+void stage_lose_database(struct stage *stage)
+{
+	drop_database(stage);
+	make_database(stage);
 }
 
 void stage_open(struct stage *stage, struct bench *bench, bool entities)
@@ -72,12 +95,10 @@ void stage_open(struct stage *stage, struct bench *bench, bool entities)
 		bench_die("can't make %s", folder);
 	bench_must(leat_server_start(&stage->nats, LEAT_SERVER_NATS, folder, 0, &err), &err);
 	make_database(stage);
-	migrate(stage);
 
 	const struct leat_bus_options options = {
 		.url = stage->nats.url, .name = "bench", .request_timeout_ms = REQUEST_MS, .retry_first_ms = 50, .retry_limit_ms = 500};
 	bench_must(leat_bus_open(&stage->bus, &options, &err), &err);
-	bench_must(leat_pg_open(&stage->pg, stage->database_url, "bench", NULL, NULL, 0, &err), &err);
 	if (entities) {
 		load_store_entities(stage);
 		stage_start_consumers(stage, 1);
@@ -88,17 +109,10 @@ void stage_open(struct stage *stage, struct bench *bench, bool entities)
 
 void stage_close(struct stage *stage)
 {
-	struct leat_error err;
-	struct leat_pg *pg = NULL;
-	char sql[128];
 	stage_stop_consumers(stage);
 	leat_bus_close(stage->bus);
 	leat_server_stop(&stage->nats);
-	leat_pg_close(stage->pg);
-	snprintf(sql, sizeof sql, "drop database %s with (force)", stage->name);
-	bench_must(leat_pg_open(&pg, stage->bench->postgres.url, "bench", NULL, NULL, 0, &err), &err);
-	bench_must(leat_pg_run_sql(pg, sql, NULL, &err), &err);
-	leat_pg_close(pg);
+	drop_database(stage);
 }
 
 void stage_start_consumers(struct stage *stage, size_t count)
@@ -143,6 +157,14 @@ static void wait_until(struct stage *stage, const char *durable, bool (*is_so)(c
 				info.ack_pending, info.waiting, stage->bench->folder, stage->name);
 		poll(NULL, 0, LOOK_MS);
 	}
+}
+
+bool stage_is_drained(struct stage *stage, const char *durable)
+{
+	struct leat_pull_info info;
+	struct leat_error err;
+	bench_must(leat_durable_get_info(stage->bus, "LEAT_ENTITY", durable, &info, &err), &err);
+	return is_drained(&info);
 }
 
 void stage_wait_pulled(struct stage *stage, const char *durable)

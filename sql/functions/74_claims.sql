@@ -89,7 +89,7 @@ begin
 			params := null;
 			error := sqlerrm;
 		end;
-		secret_headers := case when jsonb_typeof(v_ready.params -> 'headers') = 'object' then (
+		secret_headers := case when jsonb_typeof(v_ready.params -> 'headers') = 'object' and not v_ready.params -> 'headers' ? '$ref' then (
 			select string_agg(h.key, E'\n') from jsonb_each(v_ready.params -> 'headers') h
 			where jsonb_typeof(h.value) = 'string' and h.value #>> '{}' like '%${secret:%') end;
 		insert into leat.claims as c (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)

@@ -397,6 +397,17 @@ Test(run_fold, of_a_nodes_attempts_the_latest_counts_and_the_first_end)
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.outbox where subject like 'leat.dead.%%'"), 0);
 }
 
+Test(run_fold, headers_that_a_reference_brings_hold_no_secrets_whatever_they_are_called)
+{
+	facts_save(&rig,
+		"{'nodes':[{'id':'a','type':'http','url':'http://a.test/','headers':{'X-A':'${secret:KEY}','X-B':'b','X-C':{'$ref':'input#/c'}}},"
+		"{'id':'b','type':'http','url':'http://a.test/','headers':{'$ref':'input#/${secret:KEY}'}}],'edges':[]}");
+	tell("start", "'input':{'c':'${secret:KEY}','${secret:KEY}':{'$ref':'${secret:KEY}'}}");
+	rig_sql_expect(&rig, "a: X-A, b: ",
+		"select string_agg(concat(node_id, ': ', secret_headers), ', ' order by node_id)"
+		" from leat.claim_nodes('" RUN_1 "', '" RIG_TENANT_A "', gen_random_uuid(), 60000, 9)");
+}
+
 /* Plans are made by what a table was: where it was empty, a statement that joins it reads all of it for every row of all of it. */
 Test(run_fold, ending_claims_reads_no_more_of_them_though_their_table_was_empty_when_it_was_analyzed)
 {
@@ -412,7 +423,7 @@ Test(run_fold, ending_claims_reads_no_more_of_them_though_their_table_was_empty_
 		"do $$ declare v_read bigint; begin"
 		" perform leat.write_runs('{}', '{}', '{}', array_agg(c.run_id), array_agg(c.node_id), '{}') from leat.claims c;"
 		" select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) into v_read from pg_index i where i.indrelid = "
-	    "'leat.claims'::regclass;"
+		"'leat.claims'::regclass;"
 		" if v_read > 10000 then raise 'of 100 claims, it read %%', v_read; end if; end $$");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.claims"), 0);
 }

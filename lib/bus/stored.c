@@ -105,11 +105,12 @@ enum leat_kind leat_stream_delete_message(struct leat_bus *bus, const char *stre
 	json_auto_t *answer = NULL;
 	json_t *request = json_pack("{s:I, s:b}", "seq", (json_int_t)seq, "no_erase", 1);
 	enum leat_kind kind = bus_api(bus, &answer, request, err, "STREAM.MSG.DELETE.%s", stream);
-	if (kind != LEAT_PERMANENT)
-		return kind;
-	struct leat_error missing; /* the server has many errors for one that is not there */
+	if (kind == LEAT_OK)
+		return LEAT_OK;
+	struct leat_error missing; /* the server has many errors for one that is not there, some as if it were to blame */
 	int64_t timestamp_ns;
-	if (leat_stream_get_time(bus, stream, seq, &timestamp_ns, &missing) != LEAT_OK && missing.code == LEAT_CODE_NOT_FOUND)
-		*err = missing;
+	if (leat_stream_get_time(bus, stream, seq, &timestamp_ns, &missing) == LEAT_OK || missing.code != LEAT_CODE_NOT_FOUND)
+		return kind;
+	*err = missing;
 	return LEAT_PERMANENT;
 }

@@ -38,6 +38,16 @@ Test(bus_stream, stream_that_can_never_be_made_is_permanent)
 	cr_assert_not_null(strstr(err.text, "replicas"), "%s", err.text);
 }
 
+Test(bus_stream, a_message_that_is_gone_cannot_be_deleted_and_that_is_told)
+{
+	store_many(3);
+	must(leat_stream_delete_message(bus, "THINGS", 2, &err));
+	for (uint64_t gone = 2; gone <= 4; gone += 2) {
+		cr_assert_eq(leat_stream_delete_message(bus, "THINGS", gone, &err), LEAT_PERMANENT);
+		cr_expect_eq(err.code, LEAT_CODE_NOT_FOUND, "%s", err.text);
+	}
+}
+
 Test(bus_stream, stream_state_tells_what_is_in_it)
 {
 	struct leat_stream_state state;

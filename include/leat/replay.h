@@ -14,8 +14,10 @@
  * embed lane makes the vectors that are missing, the keeper resumes the runs that can go on.
  *
  * The floor (design.md section 3) is the replay's own, as long as it has seen everything: then everything up to where it is is settled or
- * gone from the stream. A range that begins later, or leaves messages out (subject), is taken as complete where the durable has passed it
- * or there is no durable; where consumers are still to come by, what depends on order is parked until they have.
+ * gone from the stream. A range that begins later, or leaves messages out (subject), is complete where the database had that floor
+ * already. Streams that are decided in order take it as complete as well where the durable has passed it or there is no durable.
+ * LEAT_ENTITY does not: an entity forgets upserts below the floor, and a delete that is replayed later would end it. What depends on what
+ * is left out stays parked, until that is replayed or consumers come by.
  *
  * run.start waits up to 10 s for its workflow: by the times of the messages here, not by the clock.
  *

@@ -31,6 +31,7 @@ struct replay_stream {
 	bool probe;        /* the last batch held something known */
 	bool durable;      /* there is one */
 	uint64_t durable_floor;
+	uint64_t mark;          /* the floor that the database had at the beginning */
 	int64_t mode;           /* leat.replay of the connection: 0 for none, -1 for not known, else a time in us */
 	uint64_t left;          /* parked */
 	int64_t decided_ms;     /* when what is parked was looked at */
@@ -73,6 +74,8 @@ enum leat_kind replay_read(struct replay *r, struct replay_stream **next, struct
 
 /* Applies the batch that is filled, if any. TEMPORARY: stopped. */
 enum leat_kind replay_apply(struct replay *r, struct replay_stream *s, struct leat_error *err) __attribute__((warn_unused_result));
+/* Nothing up to there is still to come, whatever this replay leaves out (leat/replay.h, The floor). */
+bool replay_is_passed(const struct replay_stream *s, uint64_t seq);
 /* Everything that is applied now was settled before. */
 bool replay_is_settled(const struct replay_stream *s, uint64_t seq);
 /* Sets leat.replay: to a time where effects are suppressed, to nothing where they are not. */

@@ -75,7 +75,13 @@ static enum leat_kind warn_of_consumers(
 	return LEAT_OK;
 }
 
-/* May everything before the range count as settled? The header says when. */
+bool replay_is_passed(const struct replay_stream *s, uint64_t seq)
+{
+	if (seq <= s->mark)
+		return true;
+	return s->source != &leat_entity_source && (!s->durable || seq <= s->durable_floor);
+}
+
 static enum leat_kind begin_at(struct replay *r, struct replay_stream *s, uint64_t from_seq, struct leat_error *err)
 {
 	int64_t mark = 0;
@@ -84,14 +90,17 @@ static enum leat_kind begin_at(struct replay *r, struct replay_stream *s, uint64
 			"select f.position & ((1::bigint << 40) - 1) from leat.stream_floors f where f.stream = $1 and f.position >> 40 = $2::bigint",
 			&mark, err) != LEAT_OK)
 		return err->kind;
-	(void)r;
+	if (r->options->from_seq > state->last_seq + 1)
+		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s ends at %" PRIu64 ": there is nothing from %" PRIu64 " on",
+			s->source->stream, state->last_seq, from_seq);
+	s->mark = (uint64_t)mark;
 	s->figures->first_seq = from_seq;
 	s->figures->next_seq = from_seq;
 	s->figures->end_seq = leat_reader_end_seq(s->reader);
 	s->done_seq = from_seq - 1;
 	s->read_seq = s->done_seq;
-	s->complete = from_seq <= state->first_seq || s->done_seq <= (uint64_t)mark || !s->durable || s->done_seq <= s->durable_floor;
-	s->told = s->done_seq <= (uint64_t)mark;
+	s->complete = from_seq <= state->first_seq || replay_is_passed(s, s->done_seq);
+	s->told = s->done_seq <= s->mark;
 	return LEAT_OK;
 }
 

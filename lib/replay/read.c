@@ -16,7 +16,7 @@
 static void pass_over(struct replay_stream *s, uint64_t seq, bool left_out)
 {
 	s->read_seq = seq;
-	if (left_out && s->durable && seq > s->durable_floor)
+	if (left_out && !replay_is_passed(s, seq))
 		s->complete = false;
 	if (s->batch.count > 0)
 		return;

@@ -201,7 +201,7 @@ Test(redrive_command, which_ones_must_be_said_and_only_once)
 	say_run(&rig, "both", 2, RIG_ARGS("dead", "redrive", "1", "--all"));
 	say_run(&rig, "word", 2, RIG_ARGS("dead", "redrive", "newest"));
 	say_run(&rig, "since", 2, RIG_ARGS("dead", "discard", "--since", "yesterday"));
-	say_expect_log(&rig, "since", "--since: expected a time in UTC");
+	say_expect_log(&rig, "since", "--since: expected a time like 2026-11-22T10:00:00Z");
 	say_run(&rig, "noun", 2, RIG_ARGS("dead", "list", "--noun", "entity.merge"));
 	say_run(&rig, "twice", 2, RIG_ARGS("dead", "list", "--noun", "entity", "--verb", "entity.merge"));
 }

@@ -148,6 +148,8 @@ static int64_t next_deed_ms(const struct advance_lane *a)
 			tasks = true;
 			if (advance_is_in_doubt(a, task))
 				continue;
+			if (task->tell_at_ms != 0)
+				sooner(&next, task->tell_at_ms);
 			if (task->step == ADVANCE_ASKED || (task->step == ADVANCE_CALL && room) || (task->step == ADVANCE_STORE && a->link.bus != NULL))
 				sooner(&next, task->at_ms);
 		}
@@ -200,6 +202,7 @@ static void step(struct advance_lane *a)
 	advance_take_answers(a);
 	advance_take_replies(a);
 	advance_store(a);
+	advance_tell_all_running(a);
 	advance_settle_slots(a);
 	advance_wake(a);
 	advance_take_resumes(a);

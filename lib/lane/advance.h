@@ -41,6 +41,7 @@ struct advance_task {
 	char *header_names;
 	char *traceparent; /* or NULL */
 	int64_t at_ms;
+	int64_t tell_at_ms; /* that it runs, unless its end is told before; 0: that was told, or it has not begun */
 	int64_t lease_until_ms; /* by leat_clock_ms: never later than the database's own */
 	int64_t tries;
 	struct leat_call *call;      /* of the try under way */
@@ -180,8 +181,12 @@ void advance_take_replies(struct advance_lane *a);
 
 /* ---- advance_report.c ---- */
 
-/* The call or question begins, for people to see: may be lost. */
-void advance_tell_running(struct advance_lane *a, const struct advance_task *task);
+/* The call begins, for people to see; what is over soon is told together with its end. May be lost. */
+void advance_note_running(struct advance_task *task);
+/* Tells it now. */
+void advance_tell_running(struct advance_lane *a, struct advance_task *task);
+/* Of all that are due. */
+void advance_tell_all_running(struct advance_lane *a);
 /* The facts that end a task. `output` is JSON. */
 void advance_complete(struct advance_lane *a, struct advance_task *task, struct leat_text output);
 void advance_fail(struct advance_lane *a, struct advance_task *task, const char *error);

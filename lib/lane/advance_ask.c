@@ -61,7 +61,7 @@ void advance_ask(struct advance_lane *a, struct advance_task *task)
 	task->asks = true;
 	task->step = ADVANCE_STORE;
 	if (merge)
-		advance_tell_running(a, task);
+		advance_note_running(task);
 }
 
 /* ---- outcomes ---- */

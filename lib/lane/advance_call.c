@@ -85,7 +85,7 @@ static void call(struct advance_lane *a, struct advance_task *task)
 	a->calls++;
 	task->step = ADVANCE_CALLING;
 	if (++task->tries == 1)
-		advance_tell_running(a, task);
+		advance_note_running(task);
 }
 
 /* The slot's first task that is due; NULL for none. */
@@ -126,10 +126,12 @@ static void conclude(struct advance_lane *a, struct advance_task *task, const st
 		advance_complete(a, task, (struct leat_text){verdict.output.data, verdict.output.len});
 		break;
 	case LEAT_CALL_ACCEPTED:
+		advance_tell_running(a, task);
 		task->step = ADVANCE_HOLD;
 		a->hold_at_ms = 0;
 		break;
 	case LEAT_CALL_RETRY:
+		advance_tell_running(a, task);
 		leat_lane_count(a->lane, LEAT_COUNT_RETRIES, 1);
 		leat_log(LEAT_LOG_DEBUG, "advance", "run %s, node %s: %s", task->slot->run, task->node, verdict.error);
 		task->step = ADVANCE_CALL;

@@ -2,7 +2,8 @@
  * The advance lane's word: facts about nodes, in the stream that the run lane applies. Nothing else of this lane changes a run.
  *
  * The happy path: a result becomes a run.node message that the task keeps until LEAT_RUN has stored it. Its Leat-Id is made of run, node,
- * generation, attempt and status, so that the same fact counts once, however often it is published.
+ * generation, attempt and status, so that the same fact counts once, however often it is published. That a call runs is told once it has
+ * taken a moment, or just before its end: then both are folded at once.
  *
  * Possible failures: NATS is away: the message is kept, and published again while the lease holds; after that somebody else makes the
  * result, and this one is dropped. The message can never be stored (too large for the server): the node fails with that reason instead.
@@ -17,7 +18,7 @@
 #include <string.h>
 
 /* How long an outcome is waited for, before the intent is published again: it counts once by its Leat-Id. */
-enum { STORE_AT_ONCE = 64, ASK_AGAIN_MS = 10000 };
+enum { STORE_AT_ONCE = 64, ASK_AGAIN_MS = 10000, TELL_AFTER_MS = 10 };
 
 /* ---- JSON ---- */
 
@@ -69,16 +70,41 @@ static void write_fact(
 		body, "{\"run_id\":\"%s\",\"node_id\":\"%s\",\"status\":\"%s\",\"attempt\":%" PRId64, slot->run, task->node, status, task->attempt);
 }
 
-void advance_tell_running(struct advance_lane *a, const struct advance_task *task)
+static void write_running(struct leat_buf *subject, struct leat_buf *headers, struct leat_buf *body, struct advance_task *task)
+{
+	write_fact(subject, headers, body, task, "running");
+	leat_buf_add_text(body, "}");
+	task->tell_at_ms = 0;
+}
+
+void advance_note_running(struct advance_task *task)
+{
+	task->tell_at_ms = leat_clock_ms() + TELL_AFTER_MS;
+}
+
+void advance_tell_running(struct advance_lane *a, struct advance_task *task)
 {
 	LEAT_BUF_SCOPED subject = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED headers = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
 	struct leat_error err;
-	write_fact(&subject, &headers, &body, task, "running");
-	leat_buf_add_text(&body, "}");
+	if (task->tell_at_ms == 0)
+		return;
+	write_running(&subject, &headers, &body, task);
 	if (a->link.bus == NULL || leat_bus_publish(a->link.bus, subject.data, headers.data, body.data, body.len, &err) != LEAT_OK)
 		leat_log(LEAT_LOG_DEBUG, "advance", "run %s, node %s: that it runs was not told", task->slot->run, task->node);
+}
+
+void advance_tell_all_running(struct advance_lane *a)
+{
+	int64_t now = leat_clock_ms();
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		for (struct advance_task *task = slot->tasks; task != NULL; task = task->next) {
+			if (task->step != ADVANCE_OVER && now >= task->tell_at_ms)
+				advance_tell_running(a, task);
+		}
+	}
 }
 
 /* The message is complete. */
@@ -160,18 +186,28 @@ static void settle_stored(struct advance_lane *a, struct advance_task *task, con
 
 void advance_store(struct advance_lane *a)
 {
-	struct advance_task *due[STORE_AT_ONCE];
-	struct leat_outgoing messages[STORE_AT_ONCE];
+	struct advance_task *due[2 * STORE_AT_ONCE]; /* NULL: the message only says that the next one's task runs, and may be lost */
+	struct leat_outgoing messages[2 * STORE_AT_ONCE];
+	struct leat_buf begun[STORE_AT_ONCE][3]; /* subject, headers and body of such messages */
+	size_t begun_count = 0;
 	size_t count = 0;
 	int64_t now = leat_clock_ms();
 	ADVANCE_EACH_SLOT(a, slot)
 	{
-		for (struct advance_task *task = slot->tasks; task != NULL && count < STORE_AT_ONCE; task = task->next) {
+		for (struct advance_task *task = slot->tasks; task != NULL && count + 1 < 2 * STORE_AT_ONCE; task = task->next) {
 			if (task->step != ADVANCE_STORE || now < task->at_ms || advance_is_in_doubt(a, task))
 				continue;
 			if (!advance_still_ours(a, task)) {
 				advance_lose(a, task);
 				continue;
+			}
+			if (task->tell_at_ms != 0 && !task->asks && a->link.bus != NULL) {
+				struct leat_buf *fact = begun[begun_count++];
+				memset(fact, 0, sizeof begun[0]);
+				write_running(&fact[0], &fact[1], &fact[2], task);
+				due[count] = NULL;
+				messages[count++] = (struct leat_outgoing){
+					.subject = fact[0].data, .headers = fact[1].data, .data = fact[2].data, .data_bytes = fact[2].len};
 			}
 			due[count] = task;
 			messages[count++] = (struct leat_outgoing){
@@ -182,6 +218,12 @@ void advance_store(struct advance_lane *a)
 		return;
 	if (leat_bus_store(a->link.bus, messages, count) == LEAT_TEMPORARY)
 		leat_lane_count(a->lane, LEAT_COUNT_RETRIES, 1);
-	for (size_t i = 0; i < count; i++)
-		settle_stored(a, due[i], &messages[i]);
+	for (size_t i = 0; i < count; i++) {
+		if (due[i] != NULL)
+			settle_stored(a, due[i], &messages[i]);
+	}
+	for (size_t i = 0; i < begun_count; i++) {
+		for (size_t part = 0; part < 3; part++)
+			leat_buf_free(&begun[i][part]);
+	}
 }

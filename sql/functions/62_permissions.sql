@@ -3,7 +3,7 @@
 -- users: the least role in leat.members that a person needs; `anyone`: none; null: no person may, whatever the role. service: may the
 -- tenant's services. Leat's own processes (`engine`) may do everything.
 create or replace function leat.permissions() returns table (action text, users text, service boolean)
-language sql immutable parallel safe set search_path = pg_catalog
+language sql immutable parallel safe -- nothing is set: so it becomes a part of the query that asks
 begin atomic
 	values
 		('workflow.save', 'editor', true),

@@ -82,10 +82,14 @@ begin
 end
 $$;
 
--- All slots of a run as it begins.
+-- All slots of a run as it begins. (plpgsql, like the next ones with queries: a query of language sql is planned anew in each call.)
 create or replace function leat.first_states(p_ids text[]) returns jsonb
-language sql immutable
-return (select jsonb_object_agg(x.id, leat.first_state()) from unnest(p_ids) x (id));
+language plpgsql immutable set search_path = pg_catalog
+as $$
+begin
+	return (select jsonb_object_agg(x.id, leat.first_state()) from unnest(p_ids) x (id));
+end
+$$;
 
 -- Of a node below a split, once that has so many items.
 create or replace function leat.item_states(p_id text, p_count integer, p_state jsonb) returns jsonb
@@ -94,10 +98,14 @@ return (select coalesce(jsonb_object_agg(leat.item_key(p_id, i), p_state), '{}')
 
 -- For every slot whose status is one of p_statuses.
 create or replace function leat.slot_changes(p_ids text[], p_states jsonb, p_statuses text[], p_becomes text) returns leat.slot_change[]
-language sql immutable set search_path = pg_catalog
-return array(
-	select row(array_position(p_ids, split_part(s.key, '[', 1)), substring(s.key from '\[(\d+)\]$')::integer, p_becomes)::leat.slot_change
-	from jsonb_each(p_states) s where s.value ->> 'status' = any (p_statuses) order by s.key);
+language plpgsql immutable set search_path = pg_catalog
+as $$
+begin
+	return array(
+		select row(array_position(p_ids, split_part(s.key, '[', 1)), substring(s.key from '\[(\d+)\]$')::integer, p_becomes)::leat.slot_change
+		from jsonb_each(p_states) s where s.value ->> 'status' = any (p_statuses) order by s.key);
+end
+$$;
 
 -- Whether all that a slot needs is completed: of an item, what is of the same item, or of none. Not for collects.
 create or replace function leat.needs_met(p_needs integer[], p_item integer, p_ids text[], p_split integer[], p_states jsonb, p_changed text[],

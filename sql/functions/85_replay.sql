@@ -6,8 +6,12 @@
 
 -- What a fact may be compared with to tell how old it is.
 create or replace function leat.replay_clock() returns timestamptz
-language sql stable set search_path = pg_catalog
-return coalesce(nullif(current_setting('leat.replay', true), '')::timestamptz, now());
+language plpgsql stable set search_path = pg_catalog
+as $$
+begin
+	return coalesce(nullif(current_setting('leat.replay', true), '')::timestamptz, now());
+end
+$$;
 
 create or replace function leat.suppress() returns trigger
 language plpgsql security definer set search_path = pg_catalog

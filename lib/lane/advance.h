@@ -58,6 +58,7 @@ struct advance_task {
 /* A run.resume in hand. Its message is settled, and the slot free, when all its tasks are over. */
 struct advance_slot {
 	bool used;
+	bool fresh; /* its run was not asked for nodes yet */
 	struct leat_msg msg;
 	struct leat_uuid tenant_id;
 	char tenant[LEAT_UUID_TEXT_BYTES];
@@ -133,8 +134,12 @@ void advance_reply(struct advance_lane *a, const char *to, uint64_t seq, const c
 extern const struct leat_pg_statement advance_statements[];
 extern const size_t advance_statement_count;
 
-/* Claims what is ready of the slot's run: new tasks. Not OK: nothing is claimed. */
-enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err) __attribute__((warn_unused_result));
+/*
+ * Claims what is ready of the slots' runs, no two of them the same: new tasks, and the slots are not fresh any more; but of several, those stay
+ * so whose runs somebody has locked. Not OK: nothing is claimed.
+ */
+enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot **slots, size_t count, struct leat_error *err)
+	__attribute__((warn_unused_result));
 /* ---- advance_lease.c ---- */
 
 /* Renews all leases, and ends the tasks whose claim is gone: taken over, or of a run that was cancelled. */

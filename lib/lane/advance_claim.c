@@ -1,10 +1,10 @@
 /*
  * The advance lane's claims: rows of leat.claims, which say who calls for which node now. No transaction is open while it calls.
  *
- * The happy path: one statement claims what is ready of a run, as much as it may call for; each node becomes a task. The run lane deletes a
- * claim when it applies the fact that ends it; until then it is held under a lease (advance_lease.c).
+ * The happy path: one statement claims what is ready of runs, of each as much as it may call for; each node becomes a task. The run lane
+ * deletes a claim when it applies the fact that ends it; until then it is held under a lease (advance_lease.c).
  *
- * Possible failures: Postgres is lost, or the run's row is locked for too long: nothing is claimed.
+ * Possible failures: Postgres is lost, or a run's row is locked for too long: nothing is claimed.
  */
 #include "advance.h"
 
@@ -13,8 +13,8 @@
 
 const struct leat_pg_statement advance_statements[] = {
 	{"claim",
-		"select node_id, type, attempt, generation, params, error, secret_headers, traceparent, tries"
-		" from leat.claim_nodes($1::uuid, $2::uuid, $3::uuid, $4, $5::integer)"},
+		"select ord, node_id, type, attempt, generation, params, error, secret_headers, traceparent, tries, busy"
+		" from leat.claim_nodes_of($1, $2, $3::uuid, $4, $5)"},
 	{"hold", "select ord from leat.hold_claims($1::uuid, $2, $3, $4, $5)"},
 	{"rest", "select ord from leat.rest_claims($1::uuid, $2, $3, $4, $5, $6, $7)"},
 	{"leave_resting", "select leat.leave_resting_claims($1::uuid)"},
@@ -27,7 +27,7 @@ const struct leat_pg_statement advance_statements[] = {
 const size_t advance_statement_count = sizeof advance_statements / sizeof *advance_statements;
 
 /* Columns of "claim". */
-enum { NODE, TYPE, ATTEMPT, GENERATION, PARAMS, ERROR, SECRET_HEADERS, TRACEPARENT, TRIES };
+enum { ORD, NODE, TYPE, ATTEMPT, GENERATION, PARAMS, ERROR, SECRET_HEADERS, TRACEPARENT, TRIES, BUSY };
 
 static void take_header_names(struct advance_task *task, const char *lines)
 {
@@ -95,35 +95,67 @@ static size_t count_open(const struct advance_slot *slot)
 	return count;
 }
 
-enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot *slot, struct leat_error *err)
+static void take_task(struct advance_lane *a, struct advance_slot *slot, const struct leat_pg_result *rows, size_t row, int64_t sent_ms)
 {
-	LEAT_PG_RESULT_SCOPED *rows = NULL;
-	struct leat_pg_params params = {0};
-	size_t limit = (size_t)a->params->max_calls - count_open(slot);
-	int64_t sent_ms = leat_clock_ms();
-	leat_pg_bind_text(&params, slot->run);
-	leat_pg_bind_text(&params, slot->tenant);
-	leat_pg_bind_text(&params, a->owner);
-	leat_pg_bind_int8(&params, a->params->lease_ms);
-	leat_pg_bind_int8(&params, (int64_t)limit);
-	enum leat_kind kind = leat_pg_run(a->link.pg, "claim", &params, &rows, err);
-	if (kind != LEAT_OK)
-		return kind;
+	drop_older(a, slot, leat_pg_text(rows, row, NODE));
+	struct advance_task *task = task_new(a, slot, rows, row);
 	struct advance_task **end = &slot->tasks;
 	while (*end != NULL)
 		end = &(*end)->next;
-	size_t claimed = leat_pg_rows(rows);
-	slot->more = claimed > 0 && leat_pg_text(rows, claimed - 1, NODE) == NULL;
-	claimed -= slot->more;
-	for (size_t row = 0; row < claimed; row++) {
-		drop_older(a, slot, leat_pg_text(rows, row, NODE));
-		struct advance_task *task = task_new(a, slot, rows, row);
-		task->lease_until_ms = sent_ms + a->params->lease_ms;
-		*end = task;
-		end = &task->next;
-		begin(a, task, leat_pg_text(rows, row, ERROR));
+	*end = task;
+	task->lease_until_ms = sent_ms + a->params->lease_ms;
+	slot->claimed++;
+	begin(a, task, leat_pg_text(rows, row, ERROR));
+}
+
+static enum leat_kind ask(
+	struct advance_lane *a, struct advance_slot **slots, size_t count, struct leat_pg_result **rows, struct leat_error *err)
+{
+	struct leat_pg_params params = {0};
+	struct leat_pg_array runs = {0};
+	struct leat_pg_array tenants = {0};
+	struct leat_pg_array limits = {0};
+	leat_pg_array_start(&runs, LEAT_PG_UUID);
+	leat_pg_array_start(&tenants, LEAT_PG_UUID);
+	leat_pg_array_start(&limits, LEAT_PG_INT8);
+	for (size_t i = 0; i < count; i++) {
+		struct leat_uuid run;
+		if (!leat_uuid_parse(&run, slots[i]->run, strlen(slots[i]->run))) /* we wrote it */
+			abort();
+		leat_pg_array_add_uuid(&runs, &run);
+		leat_pg_array_add_uuid(&tenants, &slots[i]->tenant_id);
+		leat_pg_array_add_int8(&limits, a->params->max_calls - (int64_t)count_open(slots[i]));
 	}
-	slot->claimed += (int64_t)claimed;
+	leat_pg_bind_array(&params, &runs);
+	leat_pg_bind_array(&params, &tenants);
+	leat_pg_bind_text(&params, a->owner);
+	leat_pg_bind_int8(&params, a->params->lease_ms);
+	leat_pg_bind_array(&params, &limits);
+	enum leat_kind kind = leat_pg_run(a->link.pg, "claim", &params, rows, err);
+	leat_pg_array_free(&runs);
+	leat_pg_array_free(&tenants);
+	leat_pg_array_free(&limits);
+	return kind;
+}
+
+enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot **slots, size_t count, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	int64_t sent_ms = leat_clock_ms();
+	enum leat_kind kind = ask(a, slots, count, &rows, err);
+	if (kind != LEAT_OK)
+		return kind;
+	for (size_t i = 0; i < count; i++)
+		slots[i]->fresh = slots[i]->more = false;
+	for (size_t row = 0; row < leat_pg_rows(rows); row++) {
+		struct advance_slot *slot = slots[leat_pg_int8(rows, row, ORD) - 1];
+		if (leat_pg_text(rows, row, NODE) != NULL)
+			take_task(a, slot, rows, row, sent_ms);
+		else if (leat_pg_bool(rows, row, BUSY))
+			slot->fresh = true;
+		else
+			slot->more = true;
+	}
 	leat_lane_count(a->lane, LEAT_COUNT_BATCHES, 1);
 	return LEAT_OK;
 }

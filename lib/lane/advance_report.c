@@ -18,7 +18,7 @@
 #include <string.h>
 
 /* How long an outcome is waited for, before the intent is published again: it counts once by its Leat-Id. */
-enum { STORE_AT_ONCE = 64, ASK_AGAIN_MS = 10000, TELL_AFTER_MS = 10 };
+enum { STORE_AT_ONCE = 64, ASK_AGAIN_MS = 10000, TELL_AFTER_MS = 20 };
 
 /* ---- JSON ---- */
 

@@ -1,8 +1,8 @@
 /*
  * The advance lane's orders: run.resume messages, one to a slot, and never more fetched than slots are free.
  *
- * The happy path: a resume is read, and takes a slot, for which all that is ready of its run is claimed. One that names an agent becomes a
- * resume for each of the agent's runs.
+ * The happy path: resumes are read, and take a slot each; all that is ready of their runs is claimed together. One that names an agent
+ * becomes a resume for each of the agent's runs.
  *
  * Possible failures: it can't be read, or its sender may not: a dead letter. Its run is not there: a dead letter too, unless it is so new
  * that the run.start may be on its way. Postgres is away, or somebody locks the run's row: it is given back, and comes again a little
@@ -13,9 +13,13 @@
 #include "leat/intent.h"
 #include "leat/log.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Their runs' rows are locked together. */
+enum { CLAIM_AT_ONCE = 16 };
 
 /* What a message says. Borrowed from it. */
 struct resume {
@@ -185,10 +189,65 @@ static struct advance_slot *find_free(struct advance_lane *a)
 	return NULL;
 }
 
+static void claim_alone(struct advance_lane *a, struct advance_slot *slot)
+{
+	struct leat_error err;
+	if (a->link.pg != NULL && advance_claim(a, &slot, 1, &err) == LEAT_OK)
+		return;
+	struct leat_msg msg = slot->msg;
+	free(slot->reply_to);
+	*slot = (struct advance_slot){0};
+	if (a->link.pg != NULL)
+		put_off(a, &msg, &err);
+	else
+		give_back(a, &msg, ADVANCE_AGAIN_MS);
+}
+
+/* For all slots that are fresh; where that can't be done together, for one after the other. */
+static void claim_fresh(struct advance_lane *a)
+{
+	struct advance_slot *fresh[CLAIM_AT_ONCE];
+	size_t count = 0;
+	struct leat_error err;
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		assert(!slot->fresh || count < CLAIM_AT_ONCE);
+		if (slot->fresh)
+			fresh[count++] = slot;
+	}
+	if (count > 1 && a->link.pg != NULL && advance_claim(a, fresh, count, &err) != LEAT_OK)
+		leat_log(LEAT_LOG_DEBUG, "advance", "%zu runs are asked for their nodes one by one: %s", count, err.text);
+	for (size_t i = 0; i < count; i++) {
+		if (fresh[i]->fresh)
+			claim_alone(a, fresh[i]);
+	}
+	if (count > 0)
+		advance_settle_slots(a);
+}
+
+static bool is_fresh(const struct advance_lane *a, const char *run)
+{
+	ADVANCE_EACH_SLOT(a, slot)
+	{
+		if (slot->fresh && strcmp(slot->run, run) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t count_fresh(const struct advance_lane *a)
+{
+	size_t count = 0;
+	ADVANCE_EACH_SLOT(a, slot)
+	count += slot->fresh;
+	return count;
+}
+
 static void resume_run(struct advance_lane *a, struct leat_msg *msg, const struct resume *resume)
 {
+	if (is_fresh(a, resume->run))
+		claim_fresh(a);
 	struct advance_slot *slot = find_free(a);
-	struct leat_error err;
 	if (resume->intent.reply_to == NULL && advance_has_more(a, resume->run)) { /* it is for others */
 		done(a, msg);
 		return;
@@ -197,15 +256,12 @@ static void resume_run(struct advance_lane *a, struct leat_msg *msg, const struc
 		give_back(a, msg, ADVANCE_AGAIN_MS);
 		return;
 	}
-	*slot = (struct advance_slot){.used = true, .msg = *msg, .tenant_id = resume->intent.subject.tenant};
+	*slot = (struct advance_slot){.used = true, .fresh = true, .msg = *msg, .tenant_id = resume->intent.subject.tenant};
 	memcpy(slot->tenant, resume->tenant, sizeof slot->tenant);
 	memcpy(slot->run, resume->run, sizeof slot->run);
 	slot->reply_to = resume->intent.reply_to != NULL ? leat_strdup(resume->intent.reply_to) : NULL;
-	if (advance_claim(a, slot, &err) == LEAT_OK)
-		return;
-	free(slot->reply_to);
-	*slot = (struct advance_slot){0};
-	put_off(a, msg, &err);
+	if (count_fresh(a) == CLAIM_AT_ONCE)
+		claim_fresh(a);
 }
 
 static void begin(struct advance_lane *a, struct leat_msg *msg)
@@ -240,10 +296,12 @@ void advance_take_resumes(struct advance_lane *a)
 		switch (leat_pull_next(a->pull, 0, &msg, &err)) {
 		case LEAT_PULL_MESSAGE:
 			begin(a, &msg);
-			advance_settle_slots(a);
 			break;
 		case LEAT_PULL_EMPTY:
-			return;
+			if (count_fresh(a) == 0)
+				return;
+			claim_fresh(a);
+			break;
 		case LEAT_PULL_BROKEN:
 			leat_lane_enter(a->lane, "opening the durable again", err.text);
 			leat_lane_count(a->lane, LEAT_COUNT_RECONNECTS, 1);
@@ -252,4 +310,5 @@ void advance_take_resumes(struct advance_lane *a)
 			break;
 		}
 	}
+	claim_fresh(a);
 }

@@ -109,7 +109,7 @@ static void claim_more(struct advance_lane *a, struct advance_slot *slot)
 		open++;
 	size_t room = (size_t)a->params->max_calls - open;
 	bool enough = open > 0 && room * REFILL_PARTS < (size_t)a->params->max_calls;
-	if (!slot->more || enough || now < slot->claim_at_ms || a->link.pg == NULL || advance_claim(a, slot, &err) == LEAT_OK)
+	if (!slot->more || enough || now < slot->claim_at_ms || a->link.pg == NULL || advance_claim(a, &slot, 1, &err) == LEAT_OK)
 		return;
 	slot->claim_at_ms = now + (err.kind == LEAT_PERMANENT ? ADVANCE_FAILED_AGAIN_MS : ADVANCE_AGAIN_MS);
 	leat_log(LEAT_LOG_WARN, "advance", "run %s: no more of its nodes could be claimed: %s", slot->run, err.text);

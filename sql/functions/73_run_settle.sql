@@ -86,6 +86,8 @@ begin
 			order by f.tenant, f.leat_id
 			on conflict (tenant_id, leat_id) do nothing returning position)
 		select coalesce(array_agg(t.position), '{}') into v_taken from taken t;
+	end if;
+	if cardinality(v_taken) < (select count(*) from unnest(p_facts) f where f.leat_id is not null and f.code is null) then
 		for v_group in
 			select f.n, m.stream, m.position, f.verb, f.role, f.actor
 			from unnest(p_facts) with ordinality f (ord, position, at, subject, tenant, role, verb, run, actor, leat_id, reply_to, traceparent,
@@ -159,11 +161,13 @@ begin
 	perform leat.write_runs(v_new, v_changed, v_woken, v_ended_runs, v_ended_nodes, v_cancelled);
 
 	-- what the ledger says, and whoever asked
-	delete from leat.message_ids m
-	using unnest(p_facts, v_statuses) f (ord, position, at, subject, tenant, role, verb, run, actor, leat_id, reply_to, traceparent, headers,
-		body, code, message, status)
-	where v_taken is not null and f.status is distinct from 'applied' and f.status is distinct from 'duplicate' and f.position = any (v_taken)
-		and m.tenant_id = f.tenant and m.leat_id = f.leat_id;
+	if v_taken <> '{}' and (array_position(v_statuses, 'rejected') is not null or array_position(v_statuses, null) is not null) then
+		delete from leat.message_ids m
+		using unnest(p_facts, v_statuses) f (ord, position, at, subject, tenant, role, verb, run, actor, leat_id, reply_to, traceparent, headers,
+			body, code, message, status)
+		where f.status is distinct from 'applied' and f.status is distinct from 'duplicate' and f.position = any (v_taken)
+			and m.tenant_id = f.tenant and m.leat_id = f.leat_id;
+	end if;
 	insert into leat.activity (stream, position, leat_id, tenant_id, actor, role, noun, verb, target_id, outcome, code, detail, message_at, traceparent)
 	select p_stream, f.position, f.leat_id, f.tenant, f.actor, f.role, case when f.tenant is not null then split_part(f.subject, '.', 5) end, f.verb,
 		f.run, f.status, f.settled_code, case when f.settled_message is null then f.detail

@@ -13,97 +13,124 @@ return p_params || '{"respect_locks": true}' || case
 		else jsonb_build_object('entity_id', p_entity)
 	end;
 
--- What can be claimed, as leat.ready_nodes says it, and besides what is running by the run's row. item_value: what `item` stands for.
-create or replace function leat.claimable_nodes(p_run leat.runs)
-returns table (node_id text, item integer, item_value jsonb, type text, attempt integer, generation integer, params jsonb)
-language plpgsql stable set search_path = pg_catalog
-as $$
-declare
-	v_states constant jsonb := p_run.node_states || '{}'::jsonb;
-begin
-	return query
-	select r.node_id, r.item, v_states -> n.split -> 'output' -> r.item, r.type, r.attempt, r.generation, r.params
-	from leat.ready_nodes(p_run) r
-	join leat.workflow_nodes n on n.workflow_id = p_run.workflow_id and n.version = p_run.version and n.node_id = r.node
-	union all
-	select s.key, i.item, v_states -> n.split -> 'output' -> i.item, n.type, coalesce((s.value ->> 'attempt')::integer, 0),
-		coalesce((s.value ->> 'generation')::integer, 0), n.params
-	from jsonb_each(v_states) s
-	cross join lateral (select substring(s.key from '\[(\d+)\]$')::integer as item) i
-	join leat.workflow_nodes n on n.workflow_id = p_run.workflow_id and n.version = p_run.version and n.node_id = split_part(s.key, '[', 1)
-	where s.value ->> 'status' = 'running' and n.type not in ('split', 'collect') and p_run.finished_at is null;
-end
-$$;
+drop function if exists leat.claimable_nodes(leat.runs);
 
--- Claims up to p_limit nodes of the run; no row: none is ready, or there is no such run in the tenant. A last row without a node: there are
--- more. attempt: the one that the caller makes; tries: how many were made in it by whoever let it rest. params: with references replaced; of a
--- merge node the body of its entity.merge; null where that fails, and then error says why. secret_headers: the names of headers whose saved
--- text holds a secret's name, one a line. Lock: the run's row, waited for briefly.
-create or replace function leat.claim_nodes(p_run_id uuid, p_tenant uuid, p_owner uuid, p_lease_ms bigint, p_limit integer)
-returns table (node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text, traceparent text,
-	tries integer)
-language plpgsql set search_path = pg_catalog set lock_timeout = '500ms'
+-- Claims nodes of each run of p_runs, which is in p_tenants by its place, up to p_limits of each; ord is the place. No row: none is ready, or there
+-- is no such run in the tenant. A row without a node comes last: there are more, or (busy) somebody else has the run's row: to be asked for alone,
+-- since only of a single run is the row waited for, briefly. attempt: the one that the caller makes; tries: how many were made in it by whoever
+-- let it rest. params: with references replaced; of a merge node the body of its entity.merge; null where that fails, and then error says why.
+-- secret_headers: the names of headers whose saved text holds a secret's name, one a line. Locks: the runs' rows. Index: primary keys.
+create or replace function leat.claim_nodes_of(p_runs uuid[], p_tenants uuid[], p_owner uuid, p_lease_ms bigint, p_limits bigint[])
+returns table (ord bigint, node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text,
+	traceparent text, tries integer, busy boolean)
+language plpgsql set search_path = pg_catalog set lock_timeout = '500ms' set plan_cache_mode = force_generic_plan
 as $$
 declare
+	v_alone constant boolean := cardinality(p_runs) = 1;
 	v_run leat.runs;
 	v_states jsonb;
-	v_ready record;
-	v_left integer := p_limit;
+	v_node record;
+	v_left bigint;
 begin
 	-- A claim that a crash of Postgres forgets is made once more, with the same idempotency key: nobody has to wait for the disk.
 	perform set_config('synchronous_commit', 'off', true);
-	select * into v_run from leat.runs r where r.id = p_run_id and r.tenant_id = p_tenant for no key update;
-	if not found then
-		return;
-	end if;
-	v_states := v_run.node_states || '{}'::jsonb;
-	for v_ready in
-		select r.*, c.attempt as rested_attempt, c.tries
-		from leat.claimable_nodes(v_run) r
-		left join leat.claims c on c.run_id = p_run_id and c.node_id = r.node_id
-		where c.node_id is null or c.not_before <= clock_timestamp()
-		limit p_limit + 1
-	loop
-		if v_left = 0 then
-			node_id := null;
-			return next;
-			exit;
-		end if;
-		node_id := v_ready.node_id;
-		type := v_ready.type;
-		attempt := greatest(v_ready.rested_attempt, v_ready.attempt + case when v_ready.rested_attempt is null then 1 else 0 end);
-		generation := v_ready.generation;
-		traceparent := v_run.traceparent;
-		tries := coalesce(v_ready.tries, 0);
-		error := null;
-		begin
-			params := leat.resolve_references(v_ready.params, v_states, v_run.input, v_ready.item_value, v_ready.item);
-			if type = 'merge' then
-				params := leat.merge_of_node(params, v_run.entity_id);
-				if jsonb_typeof(params -> 'entity_id') = 'null' then
-					params := null;
-					error := 'the node names no entity, and the run has none: give the node entity_id, or entity_type and key, or start the run with entity_id';
-				end if;
+	busy := false;
+	for n in 1 .. cardinality(p_runs) loop
+		ord := n;
+		if v_alone then
+			select * into v_run from leat.runs r where r.id = p_runs[n] and r.tenant_id = p_tenants[n] for no key update;
+		else
+			select * into v_run from leat.runs r where r.id = p_runs[n] and r.tenant_id = p_tenants[n] for no key update skip locked;
+			if not found then
+				node_id := null;
+				busy := true;
+				return next;
+				busy := false;
 			end if;
-		exception when invalid_parameter_value then
-			params := null;
-			error := sqlerrm;
-		end;
-		secret_headers := case when jsonb_typeof(v_ready.params -> 'headers') = 'object' and not v_ready.params -> 'headers' ? '$ref' then (
-			select string_agg(h.key, E'\n') from jsonb_each(v_ready.params -> 'headers') h
-			where jsonb_typeof(h.value) = 'string' and h.value #>> '{}' like '%${secret:%') end;
-		insert into leat.claims as c (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)
-		values (p_run_id, node_id, p_tenant, p_owner, attempt, generation, clock_timestamp() + p_lease_ms * interval '1 ms')
-		on conflict on constraint claims_pkey do update
-		set owner = excluded.owner, attempt = excluded.attempt, generation = excluded.generation, leased_until = excluded.leased_until,
-			not_before = null
-		where c.not_before is not null;
-		if found then
-			v_left := v_left - 1;
-			return next;
 		end if;
+		continue when v_run.id is null or v_run.finished_at is not null;
+		traceparent := v_run.traceparent;
+		v_states := v_run.node_states || '{}'::jsonb; -- from where it is stored, once
+		v_left := p_limits[n];
+		for v_node in
+			select k.key, k.item, w.split, w.type, w.params, coalesce((v_states -> k.key -> 'attempt')::integer, 0) as attempt,
+				coalesce((v_states -> k.key -> 'generation')::integer, 0) as generation, c.attempt as rested_attempt, c.tries
+			from leat.workflow_nodes w
+			cross join lateral (
+				select w.node_id as key, null::integer as item where w.split is null
+				union all
+				select leat.item_key(w.node_id, i), i
+				from generate_series(0, case v_states -> w.split ->> 'status' when 'completed'
+					then jsonb_array_length(v_states -> w.split -> 'output') - 1 else -1 end) i
+				where w.split is not null) k
+			left join leat.claims c on c.run_id = v_run.id and c.node_id = k.key
+			where w.workflow_id = v_run.workflow_id and w.version = v_run.version and w.type not in ('split', 'collect')
+				and case coalesce(v_states -> k.key ->> 'status', 'pending')
+					when 'running' then true
+					when 'pending' then not exists (
+						select from unnest(w.needs) need
+						where coalesce(v_states -> leat.item_key(need, k.item), v_states -> need) ->> 'status' is distinct from 'completed')
+					else false end
+				and (c.node_id is null or c.not_before <= clock_timestamp())
+			order by coalesce(v_states -> k.key ->> 'status', 'pending'), w.ord, k.item
+			limit v_left + 1
+		loop
+			if v_left = 0 then
+				node_id := null;
+				return next;
+				exit;
+			end if;
+			node_id := v_node.key;
+			type := v_node.type;
+			attempt := greatest(v_node.rested_attempt, v_node.attempt + case when v_node.rested_attempt is null then 1 else 0 end);
+			generation := v_node.generation;
+			tries := coalesce(v_node.tries, 0);
+			error := null;
+			params := v_node.params;
+			if type = 'merge' or params @? '$.**."$ref"' then
+				begin
+					params := leat.resolve_references(params, v_states, v_run.input, v_states -> v_node.split -> 'output' -> v_node.item, v_node.item);
+					if type = 'merge' then
+						params := leat.merge_of_node(params, v_run.entity_id);
+						if jsonb_typeof(params -> 'entity_id') = 'null' then
+							params := null;
+							error := 'the node names no entity, and the run has none: give the node entity_id, or entity_type and key, or start the run with entity_id';
+						end if;
+					end if;
+				exception when invalid_parameter_value then
+					params := null;
+					error := sqlerrm;
+				end;
+			end if;
+			secret_headers := null;
+			if jsonb_typeof(v_node.params -> 'headers') = 'object' and not v_node.params -> 'headers' ? '$ref' then
+				secret_headers := (
+					select string_agg(h.key, E'\n') from jsonb_each(v_node.params -> 'headers') h
+					where jsonb_typeof(h.value) = 'string' and h.value #>> '{}' like '%${secret:%');
+			end if;
+			insert into leat.claims as c (run_id, node_id, tenant_id, owner, attempt, generation, leased_until)
+			values (v_run.id, node_id, v_run.tenant_id, p_owner, attempt, generation, clock_timestamp() + p_lease_ms * interval '1 ms')
+			on conflict on constraint claims_pkey do update
+			set owner = excluded.owner, attempt = excluded.attempt, generation = excluded.generation, leased_until = excluded.leased_until,
+				not_before = null
+			where c.not_before is not null;
+			if found then
+				v_left := v_left - 1;
+				return next;
+			end if;
+		end loop;
 	end loop;
 end
+$$;
+
+-- Of one run.
+create or replace function leat.claim_nodes(p_run_id uuid, p_tenant uuid, p_owner uuid, p_lease_ms bigint, p_limit integer)
+returns table (node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text, traceparent text,
+	tries integer)
+language sql set search_path = pg_catalog
+as $$
+	select c.node_id, c.type, c.attempt, c.generation, c.params, c.error, c.secret_headers, c.traceparent, c.tries
+	from leat.claim_nodes_of(array[p_run_id], array[p_tenant], p_owner, p_lease_ms, array[p_limit::bigint]) c
 $$;
 
 -- Renews the lease of those that the owner still holds, and says which they are; what is missing was taken, is over, or its run is. One that

@@ -23,7 +23,8 @@ drop function if exists leat.claimable_nodes(leat.runs);
 create or replace function leat.claim_nodes_of(p_runs uuid[], p_tenants uuid[], p_owner uuid, p_lease_ms bigint, p_limits bigint[])
 returns table (ord bigint, node_id text, type text, attempt integer, generation integer, params jsonb, error text, secret_headers text,
 	traceparent text, tries integer, busy boolean)
-language plpgsql set search_path = pg_catalog set lock_timeout = '500ms' set plan_cache_mode = force_generic_plan
+language plpgsql set search_path = pg_catalog set lock_timeout = '500ms'
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
 declare
 	v_alone constant boolean := cardinality(p_runs) = 1;

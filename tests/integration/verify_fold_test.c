@@ -141,21 +141,22 @@ static void expect_equal(const struct verify_run *run, const char *id, const cha
 	free(row);
 }
 
-static void compare_folds(struct chance *chance, const char *about, const char *const *nodes, size_t node_count)
+static void compare_folds(struct chance *chance, const char *about, int64_t count, const char *const *nodes, size_t node_count)
 {
 	static struct message facts[FACTS];
 	struct verify_graph graph = {0};
 	char *definition = rig_sql_text(&rig, "select definition from leat.workflow_versions order by version desc limit 1");
 	cr_assert(verify_graph_read(&graph, definition));
-	for (int64_t seq = 1; seq <= FACTS; seq++)
+	for (int64_t seq = 1; seq <= count; seq++)
 		facts[seq - 1] = any_fact(chance, nodes, node_count, seq);
-	for (size_t at = 0; at < FACTS;) {
+	for (size_t at = 0; at < (size_t)count;) {
 		struct answer answers[BATCH];
-		size_t count = 1 + chance_of(chance, BATCH);
-		count = count < FACTS - at ? count : FACTS - at;
-		put_all(&gate, facts + at, count, answers);
-		answers_free(answers, count);
-		at += count;
+		size_t left = (size_t)count - at;
+		size_t batch = 1 + chance_of(chance, BATCH);
+		batch = batch < left ? batch : left;
+		put_all(&gate, facts + at, batch, answers);
+		answers_free(answers, batch);
+		at += batch;
 	}
 	for (size_t i = 0; i < RUNS; i++) {
 		char id[48];
@@ -172,13 +173,15 @@ static void compare_folds(struct chance *chance, const char *about, const char *
 	rig_sql(&rig, "truncate leat.runs, leat.activity, leat.message_ids, leat.outbox, leat.stream_floors, leat.claims, leat.parked");
 }
 
-#define COMPARE(chance, about, ...)                                                                                                        \
-	compare_folds(chance, about, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+#define COMPARE(chance, about, count, ...)                                                                                                 \
+	compare_folds(                                                                                                                         \
+		chance, about, count, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
 static void compare_graph(struct chance *chance, const char *edges)
 {
 	facts_save_graph(&rig, edges);
-	COMPARE(chance, edges, "a", "b", "d", "e", "q", "x[0]", "x[1]", "x[2]", "y[0]", "y[1]", "y[2]", "z[0]", "z[1]", "z[2]", "x", "c", "s");
+	COMPARE(chance, edges, rig_size(250, FACTS), "a", "b", "d", "e", "q", "x[0]", "x[1]", "x[2]", "y[0]", "y[1]", "y[2]", "z[0]", "z[1]",
+		"z[2]", "x", "c", "s");
 }
 
 Test(verify_fold, random_facts_make_the_same_runs, .timeout = 120)
@@ -206,7 +209,7 @@ Test(verify_fold, references_bring_the_same_and_fail_in_the_same_words, .timeout
 	struct chance chance = {rig_seed()};
 	for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
 		facts_save(&rig, items[i]);
-		COMPARE(&chance, items[i], "a", "a", "x[0]", "x[1]", "x[2]");
+		COMPARE(&chance, items[i], rig_size(150, FACTS), "a", "a", "x[0]", "x[1]", "x[2]");
 	}
 	cr_expect_gt(seen.items, 0);
 	cr_expect_gt(seen.leads_nowhere, 0);

@@ -2,7 +2,10 @@
 #include "load.h"
 #include "verifying.h"
 
+#include "leat/verify.h"
+
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,7 +63,7 @@ static void wait_settled(void)
 	"{\"nodes\":[" WORKER("a") ",{\"id\":\"s\",\"type\":\"split\",\"items\":{\"$ref\":\"a#/list\"}}," WORKER(                              \
 		"x") ",{\"id\":\"c\",\"type\":\"collect\"},"                                                                                       \
 			 "{\"id\":\"q\",\"type\":\"question\",\"connection_id\":\"c1\",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\"," \
-	         "\"payload\":1}],"                                                                                                            \
+			 "\"payload\":1}],"                                                                                                            \
 			 "\"edges\":[[\"a\",\"s\"],[\"s\",\"x\"],[\"x\",\"c\"],[\"c\",\"q\"]]}"
 #define DEFINITION "\"definition\":" GRAPH
 #define NODE(run, node, more) "{" RUN(run) ",\"node_id\":\"" node "\"," more "}"
@@ -152,4 +155,28 @@ Test(verify_runs, direct_calls_and_inserts_are_out_of_band, .timeout = 120)
 		"insert into leat.members (tenant_id, user_id, role) values ('" RIG_TENANT_A
 		"', 'a0000000-0000-4000-8000-000000000007', 'editor')");
 	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2\nout_of_band member a 7", NULL);
+}
+
+/* Run 2 is dropped or kept when it is half told, whichever pass it is in. */
+Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig, "update leat.runs set node_states = jsonb_set(node_states, '{x[0],output}', '1.51') where id = " THE_RUN("1"));
+	rig_sql(&rig, "update leat.runs set node_states = jsonb_set(node_states, '{x[0],output}', '8') where id = " THE_RUN("2"));
+	static const int64_t limits[] = {1 << 20, 1 << 13, 1 << 12};
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		LEAT_VERIFY_REPORT_SCOPED report;
+		struct leat_params params;
+		struct leat_error err;
+		leat_params_init(&params);
+		params.nats_url = rig.nats.url;
+		params.database_url = rig.database_url;
+		const struct leat_verify_options options = {
+			.params = &params, .sample_percent = 100, .memory_bytes = limits[i], .memory_facts = 1, .most_findings = 10};
+		cr_assert_eq(leat_verify(&report, &options, &err), LEAT_OK, "%s", err.text);
+		cr_expect_eq(report.verdict, LEAT_VERIFY_DIFFERENT);
+		cr_expect_eq(report.counts[LEAT_VERIFY_FIELD], 2, "%" PRIu64 " fields", report.counts[LEAT_VERIFY_FIELD]);
+		cr_expect_eq(report.finding_count, 2, "%zu findings", report.finding_count);
+		cr_expect(i == 0 ? report.passes == 1 : report.passes > i, "%" PRIu64 " passes in %" PRId64 " bytes", report.passes, limits[i]);
+	}
 }

@@ -142,22 +142,23 @@ void verify_print_json(const struct leat_verify_report *report, const struct lea
 
 /* ---- running ---- */
 
-int verify_run(const char *command, struct leat_verify_options *options, bool json)
+int verify_run(const char *command, const struct leat_verify_options *asked, bool json)
 {
 	LEAT_VERIFY_REPORT_SCOPED report;
 	struct leat_error err;
 	struct progress progress = {command, leat_clock_ms(), leat_clock_ms(), isatty(STDERR_FILENO) == 1};
-	options->progress = show_progress;
-	options->context = &progress;
-	enum leat_kind kind = leat_verify(&report, options, &err);
+	struct leat_verify_options options = *asked;
+	options.progress = show_progress;
+	options.context = &progress;
+	enum leat_kind kind = leat_verify(&report, &options, &err);
 	if (progress.terminal)
 		fprintf(stderr, "\r\033[K");
 	if (kind != LEAT_OK)
 		return command_fail(command, EXIT_UNKNOWN, "could not tell: %s", err.text);
 	if (json)
-		verify_print_json(&report, options);
+		verify_print_json(&report, &options);
 	else
-		verify_print(&report, options);
+		verify_print(&report, &options);
 	static const int statuses[] = {EXIT_SUCCESS, EXIT_FAILURE, EXIT_UNKNOWN};
 	return statuses[report.verdict];
 }

@@ -7,6 +7,7 @@
  */
 #include "entity.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,6 +130,7 @@ static void report_field(const struct comparison *c, enum leat_verify_kind kind,
 	const struct entity_field *expected, const char *explanation)
 {
 	const struct entity_field *field = found != NULL ? found : expected;
+	assert(field != NULL);
 	LEAT_BUF_SCOPED name = LEAT_BUF_INIT;
 	leat_buf_printf(&name, "%s.%s", parts[field->part], field->text);
 	report(c, kind, name.data, found != NULL ? entity_value(found) : NULL, expected != NULL ? entity_value(expected) : NULL,

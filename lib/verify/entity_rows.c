@@ -71,7 +71,9 @@ static enum leat_kind fetch(struct entity_rows *rows, struct leat_error *err)
 static struct leat_json column_json(const struct leat_pg_result *page, size_t row, int column)
 {
 	const char *text = leat_pg_text(page, row, column);
-	return text == NULL ? (struct leat_json){0} : verify_json(text, strlen(text));
+	if (text == NULL)
+		return (struct leat_json){0};
+	return verify_json(text, strlen(text));
 }
 
 /* First the positions, then the values, whose position must not be touched. */

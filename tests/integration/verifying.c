@@ -61,10 +61,11 @@ static int compare_lines(const void *a, const void *b)
 /* The lines, sorted. */
 static void sort(struct leat_buf *out, const char *text)
 {
-	char *lines[100];
+	char *lines[100] = {NULL};
 	size_t count = 0;
 	char *copy = leat_strdup(text);
-	for (char *line = strtok(copy, "\n"); line != NULL && count < 100; line = strtok(NULL, "\n"))
+	char *rest = NULL;
+	for (char *line = strtok_r(copy, "\n", &rest); line != NULL && count < 100; line = strtok_r(NULL, "\n", &rest))
 		lines[count++] = line;
 	qsort(lines, count, sizeof *lines, compare_lines);
 	for (size_t i = 0; i < count; i++)

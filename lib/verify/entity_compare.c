@@ -142,11 +142,12 @@ static void report_field(const struct comparison *c, enum leat_verify_kind kind,
 
 static void report_stamp(const struct comparison *c, const struct entity_field *found, const struct entity_field *expected)
 {
+	const struct entity_field *field = found != NULL ? found : expected;
 	LEAT_BUF_SCOPED name = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED stamp = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED wanted = LEAT_BUF_INIT;
-	leat_buf_printf(&name, "%s.%s", parts[found->part], found->text);
-	if (found->position == ENTITY_NEVER)
+	leat_buf_printf(&name, "%s.%s", parts[field->part], field->text);
+	if (found == NULL || found->position == ENTITY_NEVER)
 		leat_buf_add_text(&stamp, "no position");
 	else
 		leat_buf_printf(&stamp, "position %" PRId64, found->position);
@@ -170,6 +171,15 @@ static void judge_extra(struct comparison *c, const struct entity_field *found)
 		report_stamp(c, found, NULL);
 	else
 		report_field(c, LEAT_VERIFY_FIELD, found, NULL, "nothing in the stream wrote it");
+}
+
+/* In the fold, and nothing in the row that counts. What was removed has left its position there, and no value on either side. */
+static void judge_absent(const struct comparison *c, const struct entity_field *found, const struct entity_field *expected)
+{
+	if (expected->removed)
+		report_stamp(c, found, expected);
+	else
+		report_field(c, LEAT_VERIFY_FIELD, NULL, expected, NULL);
 }
 
 static void judge_both(struct comparison *c, const struct entity_field *found, const struct entity_field *expected)
@@ -220,7 +230,7 @@ static void compare_fields(struct comparison *c)
 		if (expected != NULL && found != NULL)
 			judge_both(c, found, expected);
 		else if (expected != NULL)
-			report_field(c, LEAT_VERIFY_FIELD, NULL, expected, NULL);
+			judge_absent(c, next == 0 ? row : NULL, expected);
 		else if (found != NULL)
 			judge_extra(c, found);
 		folded += next <= 0;

@@ -97,6 +97,15 @@ Test(verify, a_stamp_lowered_is_named)
 	verify_expect(&rig, 1, "stamp entity a 1 last_position: 5 -> 6 @6", NULL);
 }
 
+Test(verify, a_stamp_of_a_removed_field_that_is_lowered_or_gone_is_named)
+{
+	publish_some();
+	rig_sql(&rig, "update leat.entities set content_positions = jsonb_set(content_positions, '{gone}', '0') where id = " ENTITY("1"));
+	verify_expect(&rig, 1, "stamp entity a 1 content.gone: position 0 -> position 4 @4", NULL);
+	rig_sql(&rig, "update leat.entities set content_positions = content_positions - 'gone' where id = " ENTITY("1"));
+	verify_expect(&rig, 1, "stamp entity a 1 content.gone: no position -> position 4 @4", NULL);
+}
+
 Test(verify, a_row_taken_from_the_ledger_is_named)
 {
 	publish_some();

@@ -39,11 +39,35 @@ static char *copy(const char *text)
 	return leat_buf_take(&cut);
 }
 
+static void free_finding(struct leat_verify_finding *finding)
+{
+	free(finding->tenant);
+	free(finding->id);
+	free(finding->field);
+	free(finding->found);
+	free(finding->expected);
+	free(finding->explanation);
+}
+
+/* What makes a difference takes the place of the last that makes none. */
+static bool make_room(struct leat_verify_report *report, enum leat_verify_kind kind)
+{
+	size_t i = report->finding_count;
+	while (i > 0 && report->findings[i - 1].kind != LEAT_VERIFY_OUT_OF_BAND)
+		i--;
+	if (kind == LEAT_VERIFY_OUT_OF_BAND || i == 0)
+		return false;
+	free_finding(&report->findings[i - 1]);
+	memmove(&report->findings[i - 1], &report->findings[i], (report->finding_count - i) * sizeof *report->findings);
+	report->finding_count--;
+	return true;
+}
+
 void verify_report(struct verify *v, const struct verify_finding *finding)
 {
 	struct leat_verify_report *report = v->report;
 	report->counts[finding->kind]++;
-	if (report->finding_count == v->options->most_findings)
+	if (report->finding_count == v->options->most_findings && !make_room(report, finding->kind))
 		return;
 	char tenant[LEAT_UUID_TEXT_BYTES];
 	if (finding->tenant != NULL)
@@ -105,15 +129,8 @@ void verify_count_unknown(struct verify *v, const struct verify_fold *fold, uint
 
 void leat_verify_report_fini(struct leat_verify_report *report)
 {
-	for (size_t i = 0; i < report->finding_count; i++) {
-		struct leat_verify_finding *finding = &report->findings[i];
-		free(finding->tenant);
-		free(finding->id);
-		free(finding->field);
-		free(finding->found);
-		free(finding->expected);
-		free(finding->explanation);
-	}
+	for (size_t i = 0; i < report->finding_count; i++)
+		free_finding(&report->findings[i]);
 	free(report->findings);
 	for (size_t i = 0; i < report->doubt_count; i++)
 		free(report->doubts[i]);

@@ -206,6 +206,15 @@ static void ask_stream(const char *api, const char *request, uint64_t left)
 	cr_assert(rig_wait_until(stream_holds, &expected, 10), "%s %s", api, request);
 }
 
+Test(verify, what_makes_a_difference_is_shown_before_what_is_out_of_band)
+{
+	publish_some();
+	rig_sql(&rig,
+		"select leat.merge_entity_content(e.id, e.tenant_id, '{\"d1\":1,\"d2\":2,\"d3\":3}') from leat.entities e where id = " ENTITY("1"));
+	rig_sql(&rig, "update leat.entities set content = content || '{\"k\":5}' where id = " ENTITY("2"));
+	verify_expect(&rig, 1, "field entity a 2 content.k: 5 -> 0.50 @7", RIG_ARGS("--limit", "1"));
+}
+
 Test(verify, a_stream_that_was_cut_is_never_equal)
 {
 	publish_some();

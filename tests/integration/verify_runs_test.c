@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct rig rig;
 static uint64_t control_seq;
@@ -179,4 +180,24 @@ Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
 		cr_expect_eq(report.finding_count, 2, "%zu findings", report.finding_count);
 		cr_expect(i == 0 ? report.passes == 1 : report.passes > i, "%" PRIu64 " passes in %" PRId64 " bytes", report.passes, limits[i]);
 	}
+}
+
+static bool run_stream_is_cut(void *context)
+{
+	struct leat_stream_state state;
+	struct leat_error err;
+	(void)context;
+	return leat_stream_get_state(rig_bus(&rig), "LEAT_RUN", &state, &err) == LEAT_OK && state.first_seq == 8;
+}
+
+/* A baseline has the entities alone. */
+Test(verify_runs, a_stream_that_was_cut_is_never_equal_from_a_baseline_either, .timeout = 120)
+{
+	static const char request[] = "{\"seq\":8}";
+	struct leat_error err;
+	publish_all();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
+	cr_assert_eq(leat_bus_publish(rig_bus(&rig), "$JS.API.STREAM.PURGE.LEAT_RUN", NULL, request, strlen(request), &err), LEAT_OK);
+	cr_assert(rig_wait_until(run_stream_is_cut, NULL, 10));
+	verify_expect_doubt(&rig, "LEAT_RUN: 1..7 are gone", RIG_ARGS("--baseline", "b"));
 }

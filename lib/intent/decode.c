@@ -49,6 +49,12 @@ static enum leat_kind check_subject(struct leat_intent *out, const struct leat_i
 	return LEAT_OK;
 }
 
+/* What became of a node, in Leat's own words: whoever made it saw to its size, and refused it would leave the node waiting. */
+static bool is_own_fact(const struct leat_intent *intent)
+{
+	return intent->subject.role == LEAT_ROLE_ENGINE && strcmp(intent->type->noun, "run") == 0 && strcmp(intent->type->verb, "node") == 0;
+}
+
 /* Behind leat_subject_parse. */
 static enum leat_kind decode(struct leat_intent *out, const struct leat_intent_kind *kind, const struct leat_raw_intent *raw,
 	const struct leat_params *limits, struct leat_error *err)
@@ -56,7 +62,7 @@ static enum leat_kind decode(struct leat_intent *out, const struct leat_intent_k
 	leat_headers_take(out, raw);
 	if (check_subject(out, kind, raw->subject, err) != LEAT_OK || leat_headers_check(out, raw, err) != LEAT_OK)
 		return LEAT_PERMANENT;
-	if (raw->body_bytes > (size_t)limits->max_body_bytes)
+	if (raw->body_bytes > (size_t)limits->max_body_bytes && !is_own_fact(out))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_TOO_LARGE, "the body has %zu bytes; the limit is %" PRId64 " (--max-body-bytes)",
 			raw->body_bytes, limits->max_body_bytes);
 	struct leat_json body;

@@ -50,7 +50,7 @@ static const struct leat_intent_type table[] = {
 	{"interaction", "ask", LEAT_TARGET_ID,
 		{NEEDS("interaction_id", UUID), NEEDS("connection_id", TEXT, .highest = NAME_BYTES), NEEDS("expected_user_id", UUID),
 			NEEDS("payload", VALUE), MAY("ttl_s", NUMBER, .lowest = 1, .highest = LEAT_TTL_LIMIT_S), MAY("run_id", UUID),
-			MAY("node_id", TEXT, .highest = NODE_BYTES)},
+			MAY("node_id", TEXT, .highest = NODE_BYTES), MAY("generation", NUMBER, .lowest = 0, .highest = INT32_MAX)},
 		"puts a question to a person; asked again, it is open again", .results = {&leat_result_asked}},
 	{"interaction", "answer", LEAT_TARGET_ID,
 		{NEEDS("interaction_id", UUID), NEEDS("connection_id", TEXT, .highest = NAME_BYTES), NEEDS("user_id", UUID), NEEDS("value", VALUE)},
@@ -78,7 +78,7 @@ static const struct leat_intent_type table[] = {
 			NEEDS("status", CHOICE, .choices = "running|completed|failed"),
 			MAY("output", VALUE, .only_with = "status", .only_when = "completed"),
 			MAY("error", LINES, .highest = ERROR_BYTES, .only_with = "status", .only_when = "failed"),
-			MAY("attempt", NUMBER, .lowest = 1, .highest = INT32_MAX)},
+			MAY("attempt", NUMBER, .lowest = 1, .highest = INT32_MAX), MAY("generation", NUMBER, .lowest = 0, .highest = INT32_MAX)},
 		"what became of a node; from services for `worker` nodes, `output` when it completed, `error` when it failed",
 		.results = {&leat_result_node, &leat_result_ignored}},
 };

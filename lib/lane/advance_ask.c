@@ -39,7 +39,8 @@ static void write_question(struct advance_task *task)
 	leat_buf_printf(&name, "%s/%" PRId64, task->node, task->generation);
 	leat_uuid_from_name(&id, &run, name.data, name.len);
 	leat_uuid_format(&id, text);
-	leat_buf_printf(&task->body, "{\"interaction_id\":\"%s\",\"run_id\":\"%s\",\"node_id\":\"%s\",", text, task->slot->run, task->node);
+	leat_buf_printf(&task->body, "{\"interaction_id\":\"%s\",\"run_id\":\"%s\",\"node_id\":\"%s\",\"generation\":%" PRId64 ",", text,
+		task->slot->run, task->node, task->generation);
 	leat_buf_add_text(&task->body, strchr(task->params.data, '{') + 1); /* never empty: a question has a payload */
 }
 

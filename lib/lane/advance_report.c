@@ -66,8 +66,8 @@ static void write_fact(
 		headers, "Leat-Id: %s/%s/%" PRId64 "/%" PRId64 "/%s\r\n", slot->run, task->node, task->generation, task->attempt, status);
 	if (task->traceparent != NULL)
 		leat_buf_printf(headers, "traceparent: %s\r\n", task->traceparent);
-	leat_buf_printf(
-		body, "{\"run_id\":\"%s\",\"node_id\":\"%s\",\"status\":\"%s\",\"attempt\":%" PRId64, slot->run, task->node, status, task->attempt);
+	leat_buf_printf(body, "{\"run_id\":\"%s\",\"node_id\":\"%s\",\"status\":\"%s\",\"attempt\":%" PRId64 ",\"generation\":%" PRId64,
+		slot->run, task->node, status, task->attempt, task->generation);
 }
 
 static void write_running(struct leat_buf *subject, struct leat_buf *headers, struct leat_buf *body, struct advance_task *task)
@@ -162,6 +162,15 @@ void advance_wait_for_answer(struct advance_lane *a, struct advance_task *task)
 
 /* ---- storing ---- */
 
+static void fail_unstored(struct advance_lane *a, struct advance_task *task, const struct leat_error *err)
+{
+	LEAT_BUF_SCOPED why = LEAT_BUF_INIT;
+	leat_buf_printf(&why, "%s can't be published: %s", task->asks ? "what the node asks for" : "the output", err->text);
+	if (err->code == LEAT_CODE_TOO_LARGE)
+		leat_buf_add_text(&why, "; let it be less, or let whoever runs nats-server raise max_payload");
+	advance_fail(a, task, leat_buf_text(&why));
+}
+
 static void settle_stored(struct advance_lane *a, struct advance_task *task, const struct leat_outgoing *message)
 {
 	switch (message->kind) {
@@ -175,7 +184,7 @@ static void settle_stored(struct advance_lane *a, struct advance_task *task, con
 		return;
 	case LEAT_PERMANENT:
 		if (!task->failed) {
-			advance_fail(a, task, message->err.text);
+			fail_unstored(a, task, &message->err);
 			return;
 		}
 		leat_log(LEAT_LOG_ERROR, "advance", "run %s, node %s: its end can't be told: %s", task->slot->run, task->node, message->err.text);

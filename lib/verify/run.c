@@ -210,6 +210,7 @@ static bool tell_node(struct verify_run *run, const struct verify_run_fact *fact
 {
 	struct leat_json key = verify_json_member(&fact->body, "node_id");
 	struct leat_json attempt_told = verify_json_member(&fact->body, "attempt");
+	struct leat_json generation_told = verify_json_member(&fact->body, "generation");
 	LEAT_BUF_SCOPED scratch = LEAT_BUF_INIT;
 	struct leat_text name = leat_json_text(&key, &scratch);
 	size_t node;
@@ -221,7 +222,8 @@ static bool tell_node(struct verify_run *run, const struct verify_run_fact *fact
 	}
 	enum verify_status becomes = read_status(&fact->body, run->graph->nodes[node].kind);
 	int64_t attempt = verify_number(&attempt_told, lowest_attempt(state));
-	if (verify_is_over(state) || becomes < state->status || attempt < lowest_attempt(state)) {
+	bool old = attempt < lowest_attempt(state) || verify_number(&generation_told, state->generation) != state->generation;
+	if (verify_is_over(state) || becomes < state->status || old) {
 		leat_buf_printf(
 			why, "node \"%.*s\" is %s, attempt %" PRId64, (int)name.bytes, name.at, verify_status_name(state->status), state->attempt);
 		return false;

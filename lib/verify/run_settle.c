@@ -4,7 +4,8 @@
  *
  *   skipped    one that it needs is over and not completed
  *   a split    once all that it needs is completed: it has its items, or fails; each node below it then has a state an item
- *   a collect  once all items of the nodes before it are over: it has their outputs, or fails with the first error
+ *   a collect  once all items of the nodes before it are over: it has their outputs, or fails with the first error; next to its split it
+ *              has the items
  *
  * Nothing here can fail.
  */
@@ -140,7 +141,7 @@ static const char *output_of(const struct verify_state *state)
 static void print_outputs(const struct verify_run *run, const size_t *nodes, size_t count, struct leat_buf *out)
 {
 	leat_buf_add_text(out, "[");
-	for (size_t n = 0; count > 0 && n < run->nodes[nodes[0]].count; n++) {
+	for (size_t n = 0; n < run->nodes[nodes[0]].count; n++) {
 		leat_buf_add_text(out, n > 0 ? "," : "");
 		for (size_t i = 0; i < count; i++) {
 			if (count > 1)
@@ -169,7 +170,10 @@ static void settle_collect(struct verify_run *run, size_t node, const struct ver
 	}
 	LEAT_BUF_SCOPED out = LEAT_BUF_INIT;
 	if (all_completed) {
-		print_outputs(run, nodes, count, &out);
+		if (count > 0)
+			print_outputs(run, nodes, count, &out);
+		else /* nothing is between */
+			leat_buf_add_text(&out, output_of(&run->nodes[collect->partner].all[0]));
 		run->unsure = run->unsure || out.len > COLLECT_BYTES / 4;
 		verify_end_state(state, VERIFY_COMPLETED, leat_buf_take(&out), NULL, 1, fact);
 	} else {

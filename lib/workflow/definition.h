@@ -24,7 +24,6 @@ struct leat_node {
 	struct leat_json values[LEAT_NODE_PARAMS]; /* in the order of the type's parameters; LEAT_JSON_NONE: left out */
 	size_t split;                              /* below which it runs once per item, or LEAT_NO_NODE */
 	size_t partner;                            /* of a split its collect, of a collect its split */
-	size_t inner_count;                        /* of a split: the nodes that run once per item */
 };
 
 struct leat_reference {
@@ -67,7 +66,7 @@ enum leat_kind leat_definition_read_params(struct leat_definition *out, const st
 	__attribute__((warn_unused_result));
 /* Acyclic; fills in `order` and `above`. */
 enum leat_kind leat_definition_sort(struct leat_definition *definition, struct leat_error *err) __attribute__((warn_unused_result));
-/* Every split has its collect; fills in `split`, `partner` and `inner_count`. */
+/* Every split has its collect; fills in `split` and `partner`. */
 enum leat_kind leat_definition_pair(struct leat_definition *definition, struct leat_error *err) __attribute__((warn_unused_result));
 /* Every reference names what is known by then. */
 enum leat_kind leat_definition_resolve(const struct leat_definition *definition, struct leat_error *err)

@@ -1,9 +1,9 @@
 /*
- * Splits and their collects: every path below a split leads to one collect, over at least one node, and to nothing else.
+ * Splits and their collects: every path below a split leads to one collect, and to nothing else. The path may have no node between.
  *
  * Happy path: down the graph, each node learns from those before it which split it runs below, the collect ends that. A node there may also
  * follow nodes that run once; it then waits for them. Fails at the first node that follows two splits, or a split and its collect; at a
- * split inside another, a collect without one, a second collect, an end without one, a split with nothing to run.
+ * split inside another, a collect without one, a second collect, an end without one.
  */
 #include "definition.h"
 
@@ -58,7 +58,6 @@ static enum leat_kind place_inner(struct leat_definition *definition, size_t nod
 			"node \"%s\": it follows the split \"%s\" both over its collect \"%s\" and past it; let it follow the collect only", inner->id,
 			opening->id, definition->nodes[opening->partner].id);
 	inner->split = split;
-	opening->inner_count++;
 	return LEAT_OK;
 }
 
@@ -79,19 +78,11 @@ static enum leat_kind check_end(const struct leat_definition *definition, size_t
 	const struct leat_node *node = &definition->nodes[index];
 	bool is_end = leat_matrix_next(&definition->after, index, 0) == definition->node_count;
 	if (node->type->kind == LEAT_NODE_SPLIT && is_end)
-		return LEAT_REFUSE(err, "node \"%s\": nothing follows this split; it needs nodes to run per item, and a collect", node->id);
+		return LEAT_REFUSE(
+			err, "node \"%s\": nothing follows this split; it needs a collect, and nodes between them to run per item", node->id);
 	if (node->split != LEAT_NO_NODE && is_end)
 		return LEAT_REFUSE(err, "node \"%s\": it is below the split \"%s\" and leads to no collect; every path below a split needs to",
 			node->id, definition->nodes[node->split].id);
-	return LEAT_OK;
-}
-
-static enum leat_kind check_inner(const struct leat_definition *definition, size_t index, struct leat_error *err)
-{
-	const struct leat_node *node = &definition->nodes[index];
-	if (node->type->kind == LEAT_NODE_SPLIT && node->inner_count == 0)
-		return LEAT_REFUSE(err, "node \"%s\": there is nothing between this split and its collect \"%s\" to run per item", node->id,
-			definition->nodes[node->partner].id);
 	return LEAT_OK;
 }
 
@@ -102,9 +93,6 @@ enum leat_kind leat_definition_pair(struct leat_definition *definition, struct l
 			return LEAT_PERMANENT;
 	for (size_t node = 0; node < definition->node_count; node++)
 		if (check_end(definition, node, err) != LEAT_OK)
-			return LEAT_PERMANENT;
-	for (size_t node = 0; node < definition->node_count; node++)
-		if (check_inner(definition, node, err) != LEAT_OK)
 			return LEAT_PERMANENT;
 	return LEAT_OK;
 }

@@ -62,22 +62,30 @@ $$;
 
 -- ---- what the control lane decides, one function a verb ----
 
--- A question that is there already is asked again, by whoever has its scope: as if it were new, but for created_at.
+-- A question that is there already is asked again, by whoever has its scope: as if it were new, but for created_at. For a node that was retried
+-- since it is not asked: its answer would be taken for one that the retry waits for. Index: primary key of runs.
 create or replace function leat.ask_interaction(p_intent leat.control_intent) returns leat.decision
 language plpgsql set search_path = pg_catalog set timezone = 'UTC'
 as $$
 declare
 	v_body constant jsonb := p_intent.body;
 	v_run constant uuid := v_body ->> 'run_id';
+	v_generation integer := v_body ->> 'generation';
+	v_current integer;
 	v_asked leat.interactions;
 begin
+	if v_run is not null then
+		select (r.node_states -> (v_body ->> 'node_id') -> 'generation')::integer into v_current
+		from leat.runs r where r.id = v_run and r.tenant_id = p_intent.tenant;
+		if v_generation < v_current then
+			return row('conflict', format('node "%s" of run %s was retried since this was asked for generation %s of it', v_body ->> 'node_id',
+				v_run, v_generation), null)::leat.decision;
+		end if;
+	end if;
 	insert into leat.interactions as i (tenant_id, id, connection_id, expected_user_id, payload, run_id, node_id, generation, position,
 		created_at, asked_at, expires_at)
 	values (p_intent.tenant, (v_body ->> 'interaction_id')::uuid, v_body ->> 'connection_id', (v_body ->> 'expected_user_id')::uuid,
-		v_body -> 'payload', v_run, v_body ->> 'node_id', (
-			select (r.node_states -> (v_body ->> 'node_id') ->> 'generation')::integer
-			from leat.runs r where r.id = v_run and r.tenant_id = p_intent.tenant),
-		p_intent.position, p_intent.at, p_intent.at,
+		v_body -> 'payload', v_run, v_body ->> 'node_id', coalesce(v_generation, v_current), p_intent.position, p_intent.at, p_intent.at,
 		p_intent.at + coalesce((v_body ->> 'ttl_s')::integer * interval '1 second', leat.interaction_ttl()))
 	on conflict (tenant_id, id) do update
 	set payload = excluded.payload, run_id = excluded.run_id, node_id = excluded.node_id, generation = excluded.generation,

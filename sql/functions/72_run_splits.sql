@@ -60,7 +60,8 @@ begin
 end
 $$;
 
--- The same of a collect, whose split is p_above: completed with what the nodes before it brought; failed, or skipped like they.
+-- The same of a collect, whose split is p_above: completed with what the nodes before it brought, the split itself where there are none
+-- between; failed, or skipped like they.
 create or replace function leat.settle_collect(p_ids text[], p_needs integer[], p_split integer[], p_above integer, p_states jsonb,
 	out status text, out output jsonb, out error text)
 language plpgsql immutable set search_path = pg_catalog
@@ -80,7 +81,10 @@ begin
 		cross join generate_series(0, coalesce(v_count, 1) - 1) i
 		cross join lateral (select leat.item_key(n.id, case when v_count is not null then i end) as key offset 0) k
 		where n.split = p_above) x;
-	if not exists (select from unnest(v_before) b where b ->> 'status' <> 'completed') then
+	if v_before = '{}' and v_count > 0 then
+		status := 'completed';
+		output := p_states -> p_ids[p_above] -> 'output';
+	elsif not exists (select from unnest(v_before) b where b ->> 'status' <> 'completed') then
 		select c.output, c.error into output, error
 		from leat.collected_output(array(select p_ids[n] from unnest(p_needs) n where p_split[n] is not null), v_before, v_count) c;
 		status := case when error is null then 'completed' else 'failed' end;

@@ -189,6 +189,9 @@ begin
 				messages[i] := 'run.node takes output with status completed, error with status failed';
 			elsif (v_was || '>' || v_status = any (v_allowed)) is not true or v_status = 'pending' then
 				details[i] := jsonb_build_object('ignored', format('node "%s" is %s already', v_name, v_was));
+			elsif (v_body ->> 'generation')::integer <> (v_state -> 'generation')::integer then
+				details[i] := jsonb_build_object('ignored', format('generation %s of node "%s" is over; the run was retried since',
+					v_body ->> 'generation', v_name));
 			elsif v_attempt < leat.lowest_attempt(v_state) then
 				details[i] := jsonb_build_object('ignored', format('attempt %s of node "%s" is over; it counts from attempt %s on', v_attempt, v_name,
 					leat.lowest_attempt(v_state)));

@@ -43,6 +43,27 @@ begin
 end
 $$;
 
+-- A result of Leat's own that Postgres refuses for good: nobody would tell another, and its node would wait. It fails, with what Postgres said;
+-- unless not even that can be read of it.
+create or replace function leat.fail_refused(p_stream text, p_fact leat.run_fact, p_why text) returns void
+language plpgsql set search_path = pg_catalog
+as $$
+declare
+	v_body jsonb;
+begin
+	begin
+		v_body := convert_from(p_fact.body, 'UTF8')::jsonb - 'output';
+	exception when data_exception or program_limit_exceeded then
+		return;
+	end;
+	if v_body ->> 'status' = 'completed' then
+		perform leat.tell_node(p_fact.tenant, p_fact.run, v_body ->> 'node_id', format('%s/%s/refused', p_stream, p_fact.position),
+			p_fact.traceparent, v_body - '{run_id,node_id}'::text[] || jsonb_build_object('status', 'failed',
+				'error', 'the output cannot be kept: ' || left(regexp_replace(p_why, '[[:cntrl:]]+', ' ', 'g'), 500)));
+	end if;
+end
+$$;
+
 -- Facts to their end, in their order: the runs, the ledger, Leat-Ids, dead letters. No two of one Leat-Id. Outcomes as leat.settled, with the
 -- ord of the fact; status null: put aside, nothing is written.
 create or replace function leat.settle_run_facts(p_stream text, p_facts leat.run_fact[], p_reply_bytes bigint) returns setof leat.settled
@@ -183,6 +204,9 @@ begin
 			perform leat.bury(p_stream, v_fact.position, v_fact.tenant,
 				case when v_fact.tenant is not null then split_part(v_fact.subject, '.', 5) end, v_fact.verb, v_fact.subject, v_settled.code,
 				v_messages[v_place], v_fact.headers, v_fact.body);
+		end if;
+		if v_settled.code = 'internal' and v_fact.verb = 'node' and v_fact.role = 'engine' then
+			perform leat.fail_refused(p_stream, v_fact, v_messages[v_place]);
 		end if;
 		if v_settled.status is not null and v_fact.reply_to is not null then
 			v_settled := leat.control_reply(v_settled, v_messages[v_place], v_details[v_place], least(p_reply_bytes, v_reply_room));

@@ -75,7 +75,8 @@ begin
 			where c.run_id = v_claim.run_id and c.node_id = v_claim.node_id;
 			perform leat.tell_node(v_claim.tenant_id, v_claim.run_id, v_claim.node_id, format('%s/%s/%s/%s/lost', v_claim.run_id,
 				v_claim.node_id, v_claim.generation, v_claim.attempt), v_claim.traceparent,
-				jsonb_build_object('status', 'failed', 'attempt', v_claim.attempt, 'error', 'worker_heartbeat_lost'));
+				jsonb_build_object('status', 'failed', 'attempt', v_claim.attempt, 'generation', v_claim.generation,
+					'error', 'worker_heartbeat_lost'));
 			continue;
 		end if;
 		if v_claim.open is not true or v_claim.generation <> v_claim.current_generation then
@@ -93,7 +94,7 @@ begin
 		if v_claim.type <> 'question' and v_claim.told < v_claim.attempt then
 			perform leat.tell_node(v_claim.tenant_id, v_claim.run_id, v_claim.node_id, format('%s/%s/%s/%s/begun', v_claim.run_id,
 				v_claim.node_id, v_claim.generation, v_claim.attempt), v_claim.traceparent,
-				jsonb_build_object('status', 'running', 'attempt', v_claim.attempt));
+				jsonb_build_object('status', 'running', 'attempt', v_claim.attempt, 'generation', v_claim.generation));
 		end if;
 	end loop;
 	if v_resumed <> '{}' then

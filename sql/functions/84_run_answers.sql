@@ -3,7 +3,8 @@
 --
 -- Told are question nodes that are not over, of the question's own tenant, and only what was asked since the node was retried last; with the
 -- attempt that asks, so that a retry which comes in between makes it count for nothing. That it is asked again while the node waits is nothing
--- to the run. An answer that no run.node could bring fails the node. leat.told_answers keeps what was told: an outbox can be lost.
+-- to the run. An answer that no run.node could bring, or none that nats-server takes, fails the node. leat.told_answers keeps what was told:
+-- an outbox can be lost.
 --
 -- Statement-level, one function for each way to change rows, as for the events of questions (82_interaction_events.sql).
 do $do$
@@ -11,16 +12,18 @@ declare
 	v_body constant text := $body$
 begin
 	with told as (
-		insert into leat.told_answers as t (tenant_id, interaction_id, run_id, node_id, attempt, headers, body)
+		insert into leat.told_answers as t (tenant_id, interaction_id, run_id, node_id, attempt, headers, body, short_body)
 		select q.tenant_id, q.id, r.id, q.node_id, leat.lowest_attempt(state.it),
 			leat.header('Leat-Id', q.id || '/' || (extract(epoch from q.asked_at) * 1000000)::bigint || '/' || q.became)
 				|| coalesce(leat.header('traceparent', r.traceparent), ''),
-			convert_to('{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || ',"attempt":' || leat.lowest_attempt(state.it) || case
+			convert_to(fact.head || case
 				when q.became <> 'answered' then ',"status":"failed","error":"' || q.became || '"}'
 				when octet_length(q.value::text) > leat.most_output_bytes() then ',"status":"failed","error":"the answer has '
 					|| octet_length(q.value::text) || ' bytes as Postgres writes it; at most ' || leat.most_output_bytes() || ' can be an output: ask'
 					|| ' for less, then retry the run"}'
-				else ',"status":"completed","output":' || coalesce(q.value::text, 'null') || '}' end, 'UTF8')
+				else ',"status":"completed","output":' || coalesce(q.value::text, 'null') || '}' end, 'UTF8'),
+			convert_to(fact.head || ',"status":"failed","error":"the answer has ' || octet_length(q.value::text) || ' bytes as Postgres writes it,'
+				|| ' more than nats-server takes (max_payload): ask for less, then retry the run"}', 'UTF8')
 		from (
 			select o.tenant_id, o.id, o.run_id, o.node_id, o.generation, o.asked_at, %s as value, %s as became
 			from %s where o.status = 'open' and o.run_id is not null) q
@@ -28,13 +31,16 @@ begin
 		join leat.workflow_nodes n on n.workflow_id = r.workflow_id and n.version = r.version and n.type = 'question'
 			and n.node_id = split_part(q.node_id, '[', 1)
 		cross join lateral (select coalesce(r.node_states -> q.node_id, '{}') as it offset 0) state
+		cross join lateral (
+			select '{"run_id":"' || r.id || '","node_id":' || to_json(q.node_id) || ',"attempt":' || leat.lowest_attempt(state.it)
+				|| ',"generation":' || coalesce((state.it -> 'generation')::integer, 0) as head) fact
 		where q.became <> 'open' and coalesce(state.it ->> 'status', 'pending') in ('pending', 'running', 'waiting')
 			and (q.generation is null or q.generation = coalesce((state.it ->> 'generation')::integer, 0))
 		on conflict (tenant_id, interaction_id) do update set run_id = excluded.run_id, node_id = excluded.node_id, attempt = excluded.attempt,
-			headers = excluded.headers, body = excluded.body, told_at = excluded.told_at, due_at = excluded.due_at
-		returning t.tenant_id, t.headers, t.body)
-	insert into leat.outbox (subject, headers, body)
-	select 'leat.intent.' || told.tenant_id || '.engine.run.node', told.headers, told.body from told;
+			headers = excluded.headers, body = excluded.body, short_body = excluded.short_body, told_at = excluded.told_at, due_at = excluded.due_at
+		returning t.tenant_id, t.headers, t.body, t.short_body)
+	insert into leat.outbox (subject, headers, body, short_body)
+	select 'leat.intent.' || told.tenant_id || '.engine.run.node', told.headers, told.body, told.short_body from told;
 	return null;
 end
 $body$;
@@ -78,8 +84,8 @@ begin
 		update leat.told_answers t set due_at = now() + (now() - lost.told_at) from lost
 		where t.tenant_id = lost.tenant_id and t.interaction_id = lost.interaction_id),
 	sent as (
-		insert into leat.outbox (subject, headers, body)
-		select 'leat.intent.' || lost.tenant_id || '.engine.run.node', lost.headers, lost.body from lost order by lost.told_at
+		insert into leat.outbox (subject, headers, body, short_body)
+		select 'leat.intent.' || lost.tenant_id || '.engine.run.node', lost.headers, lost.body, lost.short_body from lost order by lost.told_at
 		returning 1)
 	select (select count(*) from due), (select count(*) from sent) into seen, told;
 end

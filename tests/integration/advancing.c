@@ -1,4 +1,5 @@
 #include "advancing.h"
+#include "logins.h"
 
 #include "leat/buf.h"
 #include "leat/clock.h"
@@ -28,6 +29,13 @@ static void set_up(void)
 void advancing_setup(void)
 {
 	rig_open(&advancing);
+	set_up();
+}
+
+void advancing_setup_with(const char *nats)
+{
+	rig_open(&advancing);
+	logins_configure(&advancing, nats);
 	set_up();
 }
 

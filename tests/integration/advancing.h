@@ -17,6 +17,8 @@ extern struct endpoint calls;
 
 /* Rig, schema, server; the host that nodes may call is set for what is started after. */
 void advancing_setup(void);
+/* With a nats-server of this configuration: logins_configure. */
+void advancing_setup_with(const char *nats);
 /* With a Postgres of its own. */
 void advancing_setup_alone(void);
 void advancing_teardown(void);

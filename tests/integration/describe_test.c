@@ -117,7 +117,6 @@ static bool is_about_the_graph(const char *name, const char *text)
 		"it collects nothing",
 		"nothing follows this split",
 		"leads to no collect",
-		"there is nothing between this split and its collect",
 		"it follows the split",
 	};
 	for (size_t i = 0; strcmp(name, "workflow.save") == 0 && i < sizeof phrases / sizeof *phrases; i++)

@@ -16,6 +16,9 @@ TestSuite(run_answer, .init = open_run, .fini = teardown);
 #define ASK_NODE(id, run, node)                                                                                                            \
 	"{" SCOPE(id, "c1") ",'expected_user_id':'" ANN "','payload':1,'ttl_s':60,'run_id':'" run "','node_id':'" node "'}"
 
+#define ASK_OF(id, generation)                                                                                                             \
+	"{" SCOPE(id, "c1") ",'expected_user_id':'" ANN "','payload':1,'run_id':'" RUN_1 "','node_id':'q','generation':" generation "}"
+
 static void ask(const char *body)
 {
 	apply((struct asking){.verb = "ask", .body = body, .role = "engine"});
@@ -122,6 +125,20 @@ Test(run_answer, what_was_asked_before_a_retry_is_not_told)
 	ask(ASK_NODE(QUESTION_2, RUN_1, "q"));
 	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION_2, ANN)});
 	run_expect_told(&rig, "q completed 2 \"yes\"");
+}
+
+Test(run_answer, a_question_of_before_a_retry_is_not_asked_any_more)
+{
+	run_fact(&rig, RUN_1, "cancel", "");
+	run_fact(&rig, RUN_1, "retry", "");
+	expect_decision((struct asking){.verb = "ask", .body = ASK_OF(QUESTION, "0"), .role = "engine"},
+		"conflict: node \"q\" of run " RUN_1 " was retried since this was asked for generation 0 of it");
+	rig_sql_expect(&rig, "0", "select count(*) from leat.interactions");
+	ask(ASK_OF(QUESTION, "1"));
+	apply((struct asking){.verb = "answer", .body = ANSWER(QUESTION, ANN)});
+	run_expect_told(&rig, "q completed 1 \"yes\"");
+	relay("applied");
+	run_expect_states(&rig, RUN_1, "running: h pending, q completed");
 }
 
 Test(run_answer, an_answer_on_its_way_while_the_run_is_retried_counts_for_nothing)

@@ -144,6 +144,20 @@ Test(run_fold, a_split_of_nothing_is_collected_at_once)
 	expect_resumes(1);
 }
 
+Test(run_fold, a_split_next_to_its_collect_brings_the_items)
+{
+	facts_save_graph(&rig, "s>c a>c c>e");
+	start_split(2);
+	expect("running", "a pending, c pending, e pending, s completed");
+	tell("a completed", "");
+	expect("running", "a completed, c completed, e pending, s completed");
+	rig_sql_expect(&rig, "t", "select node_states #> '{c,output}' = node_states #> '{s,output}' from leat.runs");
+	facts_save_graph(&rig, "s>c");
+	cr_expect_eq(put(&gate, fact(++seq, RUN_2, "start", "'input':{'items':[]}")), LEAT_OUTCOME_APPLIED);
+	facts_expect_states(&rig, RUN_2, "c completed, s completed");
+	rig_sql_expect(&rig, "[]", "select node_states #> '{c,output}' from leat.runs where id = '" RUN_2 "'");
+}
+
 Test(run_fold, a_split_of_one)
 {
 	facts_save_graph(&rig, "s>a a>c");
@@ -468,6 +482,22 @@ Test(run_fold, what_was_begun_before_a_retry_counts_for_nothing_after_it)
 	tell("w completed", "'attempt':3,'output':'of the second'");
 	expect_member("w", "output", "of the second");
 	rig_sql_expect(&rig, "3", "select count(*) from leat.activity where detail ? 'ignored'");
+}
+
+/* Attempt 1 began, which nobody was told, as its message may be lost. */
+Test(run_fold, what_is_of_another_generation_counts_for_nothing_whatever_its_attempt)
+{
+	facts_save_graph(&rig, "w");
+	tell("start", "");
+	tell("cancel", "");
+	tell("retry", "");
+	tell("w completed", "'attempt':1,'generation':0,'output':'of the first generation'");
+	expect("running", "w pending");
+	tell("w completed", "'attempt':1,'generation':2");
+	expect("running", "w pending");
+	rig_sql_expect(&rig, "2", "select count(*) from leat.activity where detail ? 'ignored'");
+	tell("w completed", "'attempt':1,'generation':1,'output':'of the second'");
+	expect_member("w", "output", "of the second");
 }
 
 Test(run_fold, what_is_refused_says_why_and_changes_nothing)

@@ -68,6 +68,20 @@ Test(run_order, what_postgres_refuses_for_good_is_internal_and_alone_wherever_it
 	expect_floor(6);
 }
 
+Test(run_order, a_result_that_postgres_refuses_for_good_fails_its_node)
+{
+	facts_save_graph(&rig, "a>b");
+	rig_sql(&rig, "alter table leat.runs add constraint nobody_says_boo check (node_states::text not like '%%boo%%')");
+	struct message batch[] = {fact(1, RUN_1, "start", ""), fact(2, RUN_1, "a completed", "'attempt':1,'generation':0,'output':'boo'")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_REJECTED);
+	rig_sql_expect(&rig, "a failed 1 0 t",
+		"select concat_ws(' ', b ->> 'node_id', b ->> 'status', b ->> 'attempt', b ->> 'generation',"
+		" b ->> 'error' like 'the output cannot be kept: %%nobody_says_boo%%')"
+		" from (select convert_from(body, 'UTF8')::jsonb as b from leat.outbox where subject like '%%.engine.run.node') o");
+	cr_expect_eq(put(&gate, fact(3, RUN_1, "a failed", "'error':'boo'")), LEAT_OUTCOME_REJECTED);
+	rig_sql_expect(&rig, "1", "select count(*) from leat.outbox where subject like '%%.engine.run.node'"); /* that leads to nothing */
+}
+
 Test(run_order, what_waits_is_waited_for_although_postgres_refuses_another)
 {
 	static const char elsewhere[] = "{\"run_id\":\"" RUN_1 "\",\"workflow_id\":\"f0000000-0000-4000-8000-000000000009\"}";

@@ -64,8 +64,8 @@ static void wait_settled(void)
 	"{\"nodes\":[" WORKER("a") ",{\"id\":\"s\",\"type\":\"split\",\"items\":{\"$ref\":\"a#/list\"}}," WORKER(                              \
 		"x") ",{\"id\":\"c\",\"type\":\"collect\"},"                                                                                       \
 			 "{\"id\":\"q\",\"type\":\"question\",\"connection_id\":\"c1\",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\"," \
-			 "\"payload\":1}],"                                                                                                            \
-			 "\"edges\":[[\"a\",\"s\"],[\"s\",\"x\"],[\"x\",\"c\"],[\"c\",\"q\"]]}"
+			 "\"payload\":1},{\"id\":\"t\",\"type\":\"split\",\"items\":[1,[2]]},{\"id\":\"d\",\"type\":\"collect\"}],"                    \
+			 "\"edges\":[[\"a\",\"s\"],[\"s\",\"x\"],[\"x\",\"c\"],[\"c\",\"q\"],[\"t\",\"d\"]]}"
 #define DEFINITION "\"definition\":" GRAPH
 #define NODE(run, node, more) "{" RUN(run) ",\"node_id\":\"" node "\"," more "}"
 #define DONE(output) "\"status\":\"completed\",\"output\":" output

@@ -31,7 +31,6 @@ static bool is_valid(const struct random_graph *graph)
 			continue;
 		bool inner[NODES] = {0};
 		int collect = -1;
-		int inner_count = 0;
 		if (!walk(graph, split, split, &collect, inner) || taken[collect])
 			return false;
 		taken[collect] = true;
@@ -39,10 +38,7 @@ static bool is_valid(const struct random_graph *graph)
 			if (inner[node] && (taken[node] || leads(graph, collect, node)))
 				return false;
 			taken[node] = taken[node] || inner[node];
-			inner_count += inner[node];
 		}
-		if (inner_count == 0)
-			return false;
 	}
 	for (int node = 0; node < graph->node_count; node++)
 		if (is_type(graph, node, "collect") && !taken[node])

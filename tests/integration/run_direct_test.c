@@ -135,7 +135,7 @@ Test(run_direct, many_connections_at_once_lose_nothing_and_the_collect_fires_onc
 {
 	static const int sizes[] = {1, 3, 200};
 	facts_save_graph(&rig, "s>x x>c c>e");
-	for (int64_t round = 0; round < rig_size(3, 30); round++) {
+	for (int64_t round = 0; round < rig_size(10, 100); round++) {
 		char run[48];
 		int items = sizes[round % 3];
 		snprintf(run, sizeof run, "d0000000-0000-4000-8000-%012" PRId64, round);

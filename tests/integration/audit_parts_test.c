@@ -183,7 +183,7 @@ Test(audit_parts, only_what_lies_wholly_before_the_retention_is_dropped_whoever_
 Test(audit_parts, a_part_that_was_detached_is_kept)
 {
 	attach("wanted", "-40 days", "-39 days");
-	add_row("-39 days -12 hours");
+	add_row("-40 days");
 	rig_sql(&rig, "alter table leat.audit_log detach partition wanted");
 	rig_sql_expect(&rig, "0 ", "select concat(dropped, ' ', trouble) from leat.drop_audit_parts(720)");
 	cr_expect_eq(rig_sql_int(&rig, "select count(*) from wanted"), 1);

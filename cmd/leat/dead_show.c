@@ -71,6 +71,13 @@ static void add_headers(struct leat_buf *out, const struct leat_msg *msg)
 	}
 }
 
+/* Redriven, it is decided at its first position again (design.md section 8): an upsert that came later changes nothing there. */
+static bool is_about_its_place(const struct dead_letter *letter)
+{
+	return strncmp(letter->intent, "entity.", strlen("entity.")) == 0 &&
+		(strcmp(letter->code, "not_found") == 0 || strcmp(letter->code, "deleted") == 0);
+}
+
 /* Only what is known goes into a line that people copy into a shell. */
 static void add_next_step(struct leat_buf *out, const struct dead_letter *letter)
 {
@@ -80,6 +87,11 @@ static void add_next_step(struct leat_buf *out, const struct dead_letter *letter
 		"\nNothing of it was applied. Once the cause is mended, send it again:\n  leat dead redrive %" PRIu64
 		"\nA corrected body, as one line of JSON, goes to:\n  leat publish %s --tenant %s --wait\n",
 		letter->msg->seq, known ? letter->intent : "NOUN.VERB", known ? letter->tenant : "TENANT");
+	if (is_about_its_place(letter))
+		leat_buf_printf(out,
+			"There was no such entity where it stood in the stream, and that stays so: once there is one, send it as a new write:\n"
+			"  leat dead redrive %" PRIu64 " --now\n",
+			letter->msg->seq);
 }
 
 static void print_letter(const struct leat_msg *msg)

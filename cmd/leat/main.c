@@ -72,7 +72,7 @@ static const struct command commands[] = {
 		"For each field: the position in LEAT_ENTITY that it was written at, the time, actor, role, verb and Leat-Id of that intent, or\n"
 		"that direct SQL did. Then the writes that are not what stands, and why: overwritten, locked, below a delete, rejected.\n"
 		"These are looked for among the ledger's newest million positions, or N. What ledger or stream no longer hold is said to be "
-        "gone.\n"},
+		"gone.\n"},
 	{"runs", leat_cmd_runs,
 		"list [--tenant TENANT] [--workflow WORKFLOW] [--agent AGENT] [--status STATUS] [--limit N] [--json] | show RUN [--json] | "
 		"resume RUN | retry RUN | cancel RUN",
@@ -114,7 +114,8 @@ static const struct command commands[] = {
 		"before its consumers start. Ctrl-C ends it after the batch in hand (130) and says how to go on.\n"},
 	{"baseline", leat_cmd_baseline, "[FILE] [--baseline FILE] [--trust] [--memory-mb MB]",
 		"verify the database, and write down where it stands, for `leat verify --baseline`",
-		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the last\n"
+		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the "
+        "last\n"
 		"one, and verification goes on from it. It has entities only: positions, and hashes of values. FILE: leat-baseline.jsonl.\n"
 		"  --baseline FILE  the one before\n"
 		"  --trust          write it although something differs or can't be told: what stands there now counts as right\n"

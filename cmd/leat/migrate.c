@@ -77,9 +77,7 @@ int leat_cmd_migrate(struct leat_params *params, int argc, char **argv)
 
 	if (keep_trying(migrate_database, params, deadline_ms, &files, &err) != LEAT_OK)
 		return command_fail("migrate", EXIT_FAILURE, "%s%s", err.text,
-			err.kind == LEAT_TEMPORARY
-				? "\nIs Postgres running where LEAT_MIGRATE_URL, else LEAT_DATABASE_URL, says?"
-				: "");
+			err.kind == LEAT_TEMPORARY ? "\nIs Postgres running where LEAT_MIGRATE_URL, else LEAT_DATABASE_URL, says?" : "");
 	printf("%s", files.len > 0 ? leat_buf_text(&files) : "the schema is up to date\n");
 
 	if (keep_trying(make_streams, params, deadline_ms, &differences, &err) != LEAT_OK)

@@ -135,13 +135,15 @@ static int replay(const struct leat_params *params, const struct leat_replay_opt
 	with_progress.context = &progress;
 	enum leat_kind kind = leat_replay(params, options, &report, &err);
 	replay_clear_progress(&progress);
-	(words->json ? replay_print_json : replay_print)(options, &report, leat_clock_ms() - began_ms);
+	if (kind != LEAT_TEMPORARY)
+		(words->json ? replay_print_json : replay_print)(options, &report, leat_clock_ms() - began_ms);
 	fflush(stdout);
 	for (size_t i = 0; i < LEAT_REPLAY_STREAMS; i++)
 		refused += report.streams[i].refused;
 	int status = EXIT_SUCCESS;
 	if (kind != LEAT_OK)
-		status = command_fail("replay", EXIT_FAILURE, "%s", err.text);
+		status = command_fail("replay", EXIT_FAILURE, "%s%s", err.text,
+			kind == LEAT_TEMPORARY ? "\nAre the servers where LEAT_NATS_URL and LEAT_DATABASE_URL say, and is the database migrated?" : "");
 	else if (refused > 0)
 		status = command_fail("replay", EXIT_FAILURE, "Postgres refused %" PRIu64 " for now: begin again once it is mended", refused);
 	else if (report.stopped)

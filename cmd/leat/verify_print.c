@@ -97,6 +97,10 @@ void verify_print(const struct leat_verify_report *report, const struct leat_ver
 	if (options->write != NULL)
 		printf("; %s %s", options->write, report->written ? "written" : "not written: mend what is wrong first, or trust it (--trust)");
 	printf("\n");
+	if (report->verdict == LEAT_VERIFY_DIFFERENT)
+		printf(
+			"\nHoles are closed by `leat replay`. Who wrote a field, `leat explain ENTITY [FIELD] --tenant TENANT` says; publishing the\n"
+			"value that the stream says sets it right. Rows can be copied from an empty database that the streams were replayed into.\n");
 }
 
 /* ---- as JSON ---- */

@@ -45,17 +45,18 @@ struct replay {
 	struct leat_bus *bus;
 	struct replay_stream streams[LEAT_REPLAY_STREAMS];
 	struct leat_backoff backoff;
+	bool begun;  /* the servers were there, and what is asked for can be */
 	bool polite; /* consumers are at work on this database */
 };
 
 bool replay_stopped(const struct replay *r);
 void replay_note(const struct replay *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Waits the next delay, a moment at a time; false when it was stopped. */
+/* Waits the next delay, a moment at a time; false when it was stopped, or has not begun: who begins is told at once what is away. */
 bool replay_pause(struct replay *r, const char *what, const struct leat_error *err);
 
 /* ---- link.c ---- */
 
-/* Opens what is not open, waiting as long as it takes. TEMPORARY: stopped. */
+/* Opens what is not open, waiting as long as it takes. TEMPORARY: stopped, or not begun. */
 enum leat_kind replay_open_bus(struct replay *r, struct leat_error *err) __attribute__((warn_unused_result));
 enum leat_kind replay_open_pg(struct replay *r, struct replay_stream *s, struct leat_error *err) __attribute__((warn_unused_result));
 void replay_close_pg(struct replay_stream *s);

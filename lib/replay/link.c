@@ -1,4 +1,4 @@
-/* The connections of a replay: opened when needed, tried again for ever, unless it is stopped. */
+/* The connections of a replay: opened when needed, and once it has begun tried again for ever, unless it is stopped. */
 #include "internal.h"
 
 #include <poll.h>
@@ -24,6 +24,8 @@ void replay_note(const struct replay *r, const char *format, ...)
 
 bool replay_pause(struct replay *r, const char *what, const struct leat_error *err)
 {
+	if (!r->begun)
+		return false;
 	if (r->backoff.next_ms == 0)
 		replay_note(r, "waiting for %s: %s", what, err->text);
 	int64_t until_ms = leat_clock_ms() + leat_backoff_delay_ms(&r->backoff);

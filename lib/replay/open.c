@@ -126,15 +126,9 @@ enum leat_kind replay_open(struct replay *r, struct leat_error *err)
 		struct replay_stream *s = &r->streams[i];
 		if (s->source == NULL)
 			continue;
-		while (try_open(r, s, err) != LEAT_OK) {
-			leat_reader_close(s->reader);
-			s->reader = NULL;
-			if (err->kind == LEAT_PERMANENT)
-				return err->code == LEAT_CODE_NOT_FOUND ? leat_fail_while(err, "run `leat migrate`") : err->kind;
-			if (!replay_pause(r, leat_pg_alive(s->pg) ? "NATS" : "Postgres", err))
-				return LEAT_TEMPORARY;
-		}
-		r->backoff.next_ms = 0;
+		if (try_open(r, s, err) != LEAT_OK)
+			return err->code == LEAT_CODE_NOT_FOUND ? leat_fail_while(err, "run `leat migrate`") : err->kind;
 	}
+	r->begun = true;
 	return LEAT_OK;
 }

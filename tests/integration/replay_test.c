@@ -239,6 +239,19 @@ Test(replay, database_that_is_ahead_of_the_stream_is_not_replayed_into)
 	json_decref(report);
 }
 
+Test(replay, what_is_away_at_the_beginning_is_said_at_once)
+{
+	char url[sizeof rig.database_url + 16];
+	const char *slash = strrchr(rig.database_url, '/');
+	snprintf(url, sizeof url, "%.*s/postgres", (int)(slash - rig.database_url), rig.database_url);
+	say_run(&rig, "bare", 1, RIG_ARGS("replay", "--database-url", url));
+	say_expect_log(&rig, "bare", "run `leat migrate`");
+	say_run(&rig, "closed", 1, RIG_ARGS("replay", "--database-url", "postgresql://127.0.0.1:1/x"));
+	say_expect_log(&rig, "closed", "LEAT_DATABASE_URL");
+	say_run(&rig, "deaf", 1, RIG_ARGS("replay", "--nats-url", "nats://127.0.0.1:1"));
+	say_expect_log(&rig, "deaf", "LEAT_NATS_URL");
+}
+
 Test(replay, asked_wrongly_it_says_what_it_expects)
 {
 	static const struct {

@@ -82,7 +82,7 @@ Test(workflow_limit, of_items_of_a_split)
 			leat_buf_printf(&members, ",%d", i);
 		leat_buf_add_text(&members, "]");
 		expect_node(members.data,
-			count == 1000 ? "nothing follows this split; it needs nodes to run per item, and a collect"
+			count == 1000 ? "nothing follows this split; it needs a collect, and nodes between them to run per item"
 						  : "items: expected 0 to 1000 items, found 1001");
 	}
 }

@@ -36,10 +36,13 @@ all: $(B)/leat
 run: packages-run all
 	$(Q)tests/clients/tour.sh
 
+# One more than there are processors: tests wait a good deal.
+TESTS_AT_ONCE := $(shell echo $$(($$(nproc) + 1)))
+
 # LEAT_TESTS="--filter 'local/*'" runs some of them. Two of these at once take turns at building, not at testing.
 test: packages-test
 	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/npm/clients
-	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j2 $(LEAT_TESTS)
+	$(Q)LEAT_BINARY=$(abspath $(B))/asan/leat $(B)/asan/tests -j$(TESTS_AT_ONCE) $(LEAT_TESTS)
 
 soak: packages-test
 	$(take_turns) $(B)/asan/tests $(B)/asan/leat $(B)/npm/clients

@@ -115,7 +115,7 @@ static const struct command commands[] = {
 	{"baseline", leat_cmd_baseline, "[FILE] [--baseline FILE] [--trust] [--memory-mb MB]",
 		"verify the database, and write down where it stands, for `leat verify --baseline`",
 		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the "
-        "last\n"
+		"last\n"
 		"one, and verification goes on from it. It has entities only: positions, and hashes of values. FILE: leat-baseline.jsonl.\n"
 		"  --baseline FILE  the one before\n"
 		"  --trust          write it although something differs or can't be told: what stands there now counts as right\n"

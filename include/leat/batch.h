@@ -1,13 +1,12 @@
 /*
  * A batch of intents of one stream: messages in, one call, outcomes out.
  *
- * The call is a prepared statement of the connection, `apply` or for a batch of one `apply_one`, which takes LEAT_BATCH_PARAMETERS, arrays or
- * scalars, and gives rows (ord, status, code, reply, short_reply) of the type leat.settled in sql/functions.
+ * The call is a prepared statement of the connection, `apply` or for a batch of one `apply_one`, which takes LEAT_BATCH_PARAMETERS, arrays
+ * or scalars, and gives rows (ord, status, code, reply, short_reply) of the type leat.settled in sql/functions.
  *
  * The life of a batch: leat_batch_add takes messages and decodes them; leat_batch_close sorts; leat_batch_send starts the call for a
- * range of rows and leat_batch_receive reads its answer into them, or leat_batch_apply does both, taking apart what Postgres refuses; the lane
- * then settles each row; leat_batch_clear frees the messages and
- * keeps the memory. One thread.
+ * range of rows and leat_batch_receive reads its answer into them, or leat_batch_apply does both, taking apart what Postgres refuses; the
+ * lane then settles each row; leat_batch_clear frees the messages and keeps the memory. One thread.
  */
 #ifndef LEAT_BATCH_H
 #define LEAT_BATCH_H

@@ -62,8 +62,8 @@ struct leat_process {
 	const struct leat_params *params;
 	struct leat_uuid id;
 	_Atomic bool stopping;
-	int stop_fd;              /* readable once the process stops */
-	int change_fd;            /* readable once a lane entered another state; keep empties it */
+	int stop_fd;   /* readable once the process stops */
+	int change_fd; /* readable once a lane entered another state; keep empties it */
 	struct leat_lane lanes[LEAT_LANES];
 	size_t lane_count;
 };

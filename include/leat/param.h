@@ -33,7 +33,7 @@
 	X(database_url, "", "libpq URI of the database; empty: libpq's own defaults (PGHOST, ...)")                                            \
 	X(migrate_url, "", "libpq URI that `leat migrate` uses; empty: database_url")                                                          \
 	X(queue_group, "leat", "processes of one group share the work; durables are named GROUP-LANE")                                         \
-	X(lanes, "entity,control,run,advance,query,relay,keep,embed", "which lanes this process runs")                                             \
+	X(lanes, "entity,control,run,advance,query,relay,keep,embed", "which lanes this process runs")                                         \
 	X(state_dir, ".leat", "where `leat up` keeps its servers' data and logs")                                                              \
 	X(log_level, "info", "debug, info, warn or error")                                                                                     \
 	N(consumers, 1, 0, 64, "processes", "consumers that `leat up` starts")                                                                 \
@@ -70,7 +70,7 @@
 	N(max_runs, 3, 1, 256, "runs", "runs that this process advances at once; one that is done makes room for the next")                    \
 	N(max_calls, 12, 1, 256, "calls", "calls of runs under way at once, of each process")                                                  \
 	N(lease_ms, 120000, 1000, 3600000, "ms", "a claimed node without a sign of life for this long goes to another process")                \
-	N(reap_every_ms, 30000, 100, 3600000, "ms", "how often one of the consumers looks for nodes past their lease, and runs left alone")     \
+	N(reap_every_ms, 30000, 100, 3600000, "ms", "how often one of the consumers looks for nodes past their lease, and runs left alone")    \
 	N(process_heartbeat_ms, 5000, 1000, 60000, "ms", "how often a consumer writes its state into leat.processes")                          \
 	N(drain_ms, 8000, 100, 600000, "ms", "SIGTERM: longest time to finish what is in hand")                                                \
 	N(replicas, 1, 1, 5, "copies", "of each stream; 3 survives a power loss")                                                              \

@@ -97,8 +97,8 @@ struct leat_replay_report {
 };
 
 /*
- * One thread. *report is filled in every case; leat_replay_report_fini it. PERMANENT as above, and for settings that are wrong. TEMPORARY: a
- * server was away, or the schema, before it had begun; once it has, it waits for them as long as it takes.
+ * One thread. *report is filled in every case; leat_replay_report_fini it. PERMANENT as above, and for settings that are wrong. TEMPORARY:
+ * a server was away, or the schema, before it had begun; once it has, it waits for them as long as it takes.
  */
 enum leat_kind leat_replay(const struct leat_params *params, const struct leat_replay_options *options, struct leat_replay_report *report,
 	struct leat_error *err) __attribute__((warn_unused_result));

@@ -41,7 +41,7 @@ struct advance_task {
 	char *header_names;
 	char *traceparent; /* or NULL */
 	int64_t at_ms;
-	int64_t tell_at_ms; /* that it runs, unless its end is told before; 0: that was told, or it has not begun */
+	int64_t tell_at_ms;     /* that it runs, unless its end is told before; 0: that was told, or it has not begun */
 	int64_t lease_until_ms; /* by leat_clock_ms: never later than the database's own */
 	int64_t tries;
 	struct leat_call *call;      /* of the try under way */
@@ -135,8 +135,8 @@ extern const struct leat_pg_statement advance_statements[];
 extern const size_t advance_statement_count;
 
 /*
- * Claims what is ready of the slots' runs, no two of them the same: new tasks, and the slots are not fresh any more; but of several, those stay
- * so whose runs somebody has locked. Not OK: nothing is claimed.
+ * Claims what is ready of the slots' runs, no two of them the same: new tasks, and the slots are not fresh any more; but of several, those
+ * stay so whose runs somebody has locked. Not OK: nothing is claimed.
  */
 enum leat_kind advance_claim(struct advance_lane *a, struct advance_slot **slots, size_t count, struct leat_error *err)
 	__attribute__((warn_unused_result));

@@ -64,7 +64,7 @@ struct keep_reap {
 	bool under_way;  /* the next step is of the same pass */
 	bool walking;    /* claims are done; runs behind `after` are not */
 	char after[LEAT_UUID_TEXT_BYTES];
-	int64_t room;                /* resumes that this pass may still ask for */
+	int64_t room;               /* resumes that this pass may still ask for */
 	char told[KEEP_TOLD_BYTES]; /* what was logged last */
 };
 

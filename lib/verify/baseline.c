@@ -143,9 +143,10 @@ static enum leat_kind refuse(const struct lines *lines, const char *why, struct 
 	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INVALID_MESSAGE, "%s: %s; write one with `leat baseline`", lines->name, why);
 }
 
-/* *out is the caller's to json_decref. */
+/* *out is the caller's to json_decref; NULL when it fails. */
 static enum leat_kind next_line(struct lines *lines, json_t **out, struct leat_error *err)
 {
+	*out = NULL;
 	if (getline(&lines->line, &lines->room, lines->in) < 0)
 		return refuse(lines, ferror(lines->in) != 0 ? strerror(errno) : "the baseline is cut off", err);
 	*out = json_loads(lines->line, 0, NULL);

@@ -1,6 +1,7 @@
 /* One entity: minima and maxima over its writes. Nothing here can fail: out of memory aborts. */
 #include "entity.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ static struct entity_field *add_field(struct entity *entity, size_t at, enum ent
 		entity->room = entity->room * 2 + 4;
 		entity->fields = leat_realloc(entity->fields, entity->room * sizeof *entity->fields);
 	}
+	assert(entity->fields != NULL);
 	struct entity_field *field = &entity->fields[at];
 	memmove(field + 1, field, (entity->count - at) * sizeof *field);
 	entity->count++;

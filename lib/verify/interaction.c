@@ -265,7 +265,7 @@ static void compare_question(void *of, const struct leat_pg_result *page, size_t
 	if (question == NULL && strcmp(leat_pg_text(page, at, 9), "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((question == NULL && !all) || (question != NULL && question->unsure) ||
-			 ((question == NULL || !question->there) && verify_row_is_lost(&row)))
+		((question == NULL || !question->there) && verify_row_is_lost(&row)))
 		verify_count_unknown(fold->v, &verify_interactions, 1);
 	else if (question == NULL || !question->there)
 		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, 7), NULL, question == NULL ? 0 : question->position,

@@ -131,7 +131,7 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 	if (member == NULL && strcmp(position, "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((member == NULL && !all) || (member != NULL && member->unsure) ||
-			 ((member == NULL || member->role == NULL) && verify_row_is_lost(&row)))
+		((member == NULL || member->role == NULL) && verify_row_is_lost(&row)))
 		verify_count_unknown(fold->v, &verify_members, 1);
 	else if (member == NULL || member->role == NULL)
 		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, 2), NULL, member == NULL ? 0 : member->position,

@@ -30,7 +30,9 @@ static void unescape(char *step)
 		char *to = step;
 		for (const char *from = step; *from != '\0'; to++) {
 			bool escaped = from[0] == '~' && from[1] == marks[i];
-			*to = escaped ? meant[i] : *from;
+			*to = *from;
+			if (escaped)
+				*to = meant[i];
 			from += escaped ? 2 : 1;
 		}
 		*to = '\0';

@@ -80,7 +80,8 @@ static bool holds_secret(const struct leat_http_request *request)
 
 static void check_answer(const struct leat_call *call, bool secret, int status, const char *body, size_t body_bytes)
 {
-	static const enum leat_http_end ends[] = {LEAT_HTTP_ANSWERED, LEAT_HTTP_FAILED, LEAT_HTTP_TOO_LARGE, LEAT_HTTP_REFUSED, LEAT_HTTP_UNTRUSTED};
+	static const enum leat_http_end ends[] = {
+		LEAT_HTTP_ANSWERED, LEAT_HTTP_FAILED, LEAT_HTTP_TOO_LARGE, LEAT_HTTP_REFUSED, LEAT_HTTP_UNTRUSTED};
 	struct leat_call_verdict verdict;
 	struct leat_json json;
 	struct leat_error err;

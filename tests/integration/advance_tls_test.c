@@ -47,7 +47,7 @@ static void save_calls(const char *path, const char *edges)
 {
 	LEAT_BUF_SCOPED definition = LEAT_BUF_INIT;
 	leat_buf_add_text(&definition, "{'nodes':[");
-	for (char node = 'a'; node <= 'd'; node++)
+	for (int node = 'a'; node <= 'd'; node++)
 		leat_buf_printf(&definition, "%s{'id':'%c','type':'http','url':'https://127.0.0.1:%d%s%c'}", node == 'a' ? "" : ",", node,
 			count_of("port"), path, node);
 	leat_buf_printf(&definition, "],'edges':[%s]}", edges);

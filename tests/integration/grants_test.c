@@ -118,7 +118,7 @@ Test(grants, each_function_is_for_whom_it_is_meant)
 	rig_sql_expect(&rig,
 		"absent_message change_entities change_unlocked claim_interaction claim_own_interaction current_member_role current_tenant"
 		" current_user_id direct_marks entity_after expect_object fields_at fields_since fields_without merge_entity_content "
-	    "merge_entity_metadata "
+		"merge_entity_metadata "
 		"merged names_at newer_fields part_after"
 		" positions_of target_state upsert_entity upserts_that_matter write_entity_groups write_entity_intent",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p"
@@ -137,7 +137,7 @@ Test(grants, functions_with_the_owners_rights_are_these_and_users_can_call_two)
 	rig_sql_expect(&rig,
 		"claim_own_interaction current_member_role drop_audit_parts expire_audit_rows make_audit_parts note_delete note_embedding_changes"
 		" note_insert note_interaction_delete note_interaction_insert note_interaction_truncate note_interaction_update note_plan "
-	    "note_plan_row"
+		"note_plan_row"
 		" note_run_insert note_run_update note_truncate note_update note_workflow_delete note_workflow_insert note_workflow_update"
 		" refuse_version_change shrink_outbox start_embedding stop_embedding suppress tell_run_delete tell_run_truncate tell_run_update"
 		" touch_entity wake_relay",

@@ -14,7 +14,8 @@
 void logins_start(struct rig *rig);
 /* The same with docker/nats-tls.conf around it, and certificates_make. */
 void logins_start_tls(struct rig *rig);
-/* Replaces rig->nats by one with the configuration `text`, and a file for it. Again: writes the file, and waits until the server has taken it up. */
+/* Replaces rig->nats by one with the configuration `text`, and a file for it. Again: writes the file, and waits until the server has taken
+ * it up. */
 void logins_configure(struct rig *rig, const char *text);
 
 /* The password of a user of that configuration. Borrowed. */

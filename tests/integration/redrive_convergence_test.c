@@ -162,7 +162,7 @@ Test(redrive_convergence, any_order_of_redrives_gives_the_fold_of_the_whole_stor
 	struct gate gate;
 	gate_open(&gate, &rig);
 	uint64_t first = rig_seed();
-	for (int64_t i = 0; i < rig_size(12, 2000); i++) {
+	for (int64_t i = 0; i < rig_size(6, 2000); i++) {
 		rig_sql(&rig,
 			"truncate leat.entities, leat.activity, leat.message_ids, leat.parked, leat.outbox, leat.audit_log, leat.stream_floors,"
 			" leat.stream_epochs");

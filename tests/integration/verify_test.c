@@ -174,7 +174,7 @@ Test(verify, what_was_redriven_below_later_writes_is_equal)
 	wait_settled();
 	rig_sql_expect(&rig, "1: 5 1 2: null 1",
 		"select string_agg(right(id::text, 1) || ': ' || concat_ws(' ', coalesce(content -> 'a', 'null'), content -> 'bad', content -> "
-	    "'later'),"
+		"'later'),"
 		" ' ' order by id) from leat.entities");
 	verify_expect(&rig, 0, "", NULL);
 	rig_sql(&rig, "update leat.entities set content = content || '{\"bad\":2}' where id = " ENTITY("1"));

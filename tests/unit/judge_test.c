@@ -131,7 +131,8 @@ Test(judge, a_failure_says_what_to_do)
 		"the answer is larger than 524288 bytes; ask for less, or let whoever runs Leat raise --call-response-bytes");
 	expect_failure(LEAT_HTTP_REFUSED, 0, "", "because");
 	expect_failure(LEAT_HTTP_UNTRUSTED, 0, "",
-		"the server's certificate is not believed (because): look at the url's host and at the certificate, or let whoever runs Leat put the"
+		"the server's certificate is not believed (because): look at the url's host and at the certificate, or let whoever runs Leat put "
+	    "the"
 		" authority that signed it into --call-tls-ca");
 	params.call_attempts = 1;
 	expect_failure(LEAT_HTTP_ANSWERED, 503, "",

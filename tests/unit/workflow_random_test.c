@@ -238,8 +238,8 @@ static const char *item_outside(struct random_graph *graph)
 Test(workflow_random, a_valid_graph_is_accepted_and_each_fault_refused_by_its_name)
 {
 	static const char *(*const faults[])(struct random_graph *) = {end_without_collect, second_collect, split_inside, collect_alone,
-		past_the_collect, two_splits, split_alone, circle, edge_twice, edge_to_itself, id_twice, unknown_type,
-		reference_to_itself, reference_downstream, reference_aside, reference_to_nobody, reference_into_a_split, item_outside};
+		past_the_collect, two_splits, split_alone, circle, edge_twice, edge_to_itself, id_twice, unknown_type, reference_to_itself,
+		reference_downstream, reference_aside, reference_to_nobody, reference_into_a_split, item_outside};
 	for (uint64_t seed = 1; seed <= 300; seed++) {
 		state = seed * UINT64_C(0x9E3779B97F4A7C15);
 		struct random_graph valid = valid_graph();

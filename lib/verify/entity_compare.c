@@ -140,9 +140,11 @@ static void report_field(const struct comparison *c, enum leat_verify_kind kind,
 												   : NULL);
 }
 
+/* One of the two may be NULL. */
 static void report_stamp(const struct comparison *c, const struct entity_field *found, const struct entity_field *expected)
 {
 	const struct entity_field *field = found != NULL ? found : expected;
+	assert(field != NULL);
 	LEAT_BUF_SCOPED name = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED stamp = LEAT_BUF_INIT;
 	LEAT_BUF_SCOPED wanted = LEAT_BUF_INIT;

@@ -177,8 +177,7 @@ static void print_next(const json_t *run)
 	} steps[] = {
 		{"failed", "Mend the cause; then the nodes that failed or were skipped begin again by", "retry"},
 		{"cancelled", "The nodes that were cancelled begin again by", "retry"},
-		{"waiting",
-			"It goes on when its questions, in leat.interactions, are answered by `leat publish interaction.answer`. It ends at once by",
+		{"waiting", "It goes on when its questions, in leat.interactions, are answered by interaction.answer.\nIt ends at once by",
 			"cancel"},
 		{"pending", "If nobody begins with it, look at `leat status`; a process with a free slot is called by", "resume"},
 		{"running", "If it stands still, look at `leat status`; a process with a free slot is called by", "resume"},

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIES 10
+#define TRIES 30
 #define AGAIN_MS 300   /* between tries */
 #define READY_MS 60000 /* recovery after a crash may take its time */
 #define LOOK_MS 10     /* between looks whether it is ready */
@@ -75,9 +75,12 @@ static void signal_all(const struct leat_server *server, int signal)
 		return;
 	pid_t children[CHILDREN];
 	leat_child_signal(&server->child, SIGSTOP);
-	size_t count = list_children(server->child.pid, children);
-	for (size_t i = 0; i < count; i++)
-		kill(children[i], signal);
+	/* Again until none is new: one may have been on its way when the parent was stopped. */
+	size_t reached = 0;
+	for (size_t count; (count = list_children(server->child.pid, children)) > reached; reached = count) {
+		for (size_t i = 0; i < count; i++)
+			kill(children[i], signal);
+	}
 	leat_child_signal(&server->child, signal);
 }
 

@@ -131,7 +131,7 @@ static void complete_from_everywhere(const char *run, int items)
 	client_close(&holder);
 }
 
-Test(run_direct, many_connections_at_once_lose_nothing_and_the_collect_fires_once, .timeout = 300)
+Test(run_direct, many_connections_at_once_lose_nothing_and_the_collect_fires_once, .timeout = 1200)
 {
 	static const int sizes[] = {1, 3, 200};
 	facts_save_graph(&rig, "s>x x>c c>e");

@@ -146,18 +146,25 @@ static json_t *describe_answer(const struct leat_intent_type *type, const char *
 	return describe_pack("{s:s+, s:[o, o]}", "title", "the answer to ", name, "oneOf", answer, describe_ref("refused"));
 }
 
+/* Of each row the body, and under its name with `ending` what `describe_end` makes of it. */
+static void describe_table(json_t *defs, const struct leat_intent_type *table, size_t count, const struct leat_params *limits,
+	const char *ending, json_t *(*describe_end)(const struct leat_intent_type *type, const char *name))
+{
+	char name[NAME_BYTES];
+	char end[NAME_BYTES + 8];
+	for (size_t i = 0; i < count; i++) {
+		snprintf(name, sizeof name, "%s.%s", table[i].noun, table[i].verb);
+		json_object_set_new(defs, name, describe_body(&table[i], name, limits));
+		snprintf(end, sizeof end, "%s.%s", name, ending);
+		json_object_set_new(defs, end, describe_end(&table[i], name));
+	}
+}
+
 void describe_intents(json_t *defs, const struct leat_params *limits)
 {
 	size_t count;
 	const struct leat_intent_type *table = leat_intent_table(&count);
-	char name[NAME_BYTES];
-	char said[NAME_BYTES + 8];
-	for (size_t i = 0; i < count; i++) {
-		snprintf(name, sizeof name, "%s.%s", table[i].noun, table[i].verb);
-		json_object_set_new(defs, name, describe_body(&table[i], name, limits));
-		snprintf(said, sizeof said, "%s.outcome", name);
-		json_object_set_new(defs, said, describe_outcome(&table[i], name));
-	}
+	describe_table(defs, table, count, limits, "outcome", describe_outcome);
 	json_object_set_new(defs, "rejected",
 		describe_said("rejected", "status|position|code|message",
 			describe_pack(
@@ -169,14 +176,7 @@ void describe_queries(json_t *defs, const struct leat_params *limits)
 {
 	size_t count;
 	const struct leat_intent_type *table = leat_query_table(&count);
-	char name[NAME_BYTES];
-	char said[NAME_BYTES + 8];
-	for (size_t i = 0; i < count; i++) {
-		snprintf(name, sizeof name, "%s.%s", table[i].noun, table[i].verb);
-		json_object_set_new(defs, name, describe_body(&table[i], name, limits));
-		snprintf(said, sizeof said, "%s.answer", name);
-		json_object_set_new(defs, said, describe_answer(&table[i], name));
-	}
+	describe_table(defs, table, count, limits, "answer", describe_answer);
 	json_object_set_new(defs, "refused",
 		describe_said(
 			"rejected", "status|code|message", describe_pack("{s:o, s:{s:s}}", "code", describe_ref("code"), "message", "type", "string")));

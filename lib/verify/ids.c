@@ -58,6 +58,30 @@ void *verify_ids_next(const struct verify_ids *ids, size_t *at, struct verify_id
 	return ids->slots[(*at)++].value;
 }
 
+void verify_ids_narrow(struct verify_ids *ids, const struct verify *v, void (*drop)(void *fold, void *value), void *fold)
+{
+	struct verify_ids kept = {0};
+	struct verify_id key;
+	void *value;
+	for (size_t at = 0; (value = verify_ids_next(ids, &at, &key)) != NULL;) {
+		if (verify_in_pass(v, &key.id))
+			verify_ids_add(&kept, &key, value);
+		else
+			drop(fold, value);
+	}
+	verify_ids_fini(ids);
+	*ids = kept;
+}
+
+void verify_ids_drop(struct verify_ids *ids, void (*drop)(void *fold, void *value), void *fold)
+{
+	struct verify_id key;
+	void *value;
+	for (size_t at = 0; (value = verify_ids_next(ids, &at, &key)) != NULL;)
+		drop(fold, value);
+	verify_ids_fini(ids);
+}
+
 void verify_ids_fini(struct verify_ids *ids)
 {
 	free(ids->slots);

@@ -2,7 +2,7 @@
 #ifndef LEAT_LIB_VERIFY_IDS_H
 #define LEAT_LIB_VERIFY_IDS_H
 
-#include "leat/uuid.h"
+#include "verify.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +31,9 @@ void *verify_ids_find(const struct verify_ids *ids, const struct verify_id *key)
 void verify_ids_add(struct verify_ids *ids, const struct verify_id *key, void *value);
 /* Each once, in no order: *at begins with 0. NULL after the last. */
 void *verify_ids_next(const struct verify_ids *ids, size_t *at, struct verify_id *key);
+/* Takes the values out that are not of the pass, or all of them, and gives each to `drop`, with the fold that it is part of. */
+void verify_ids_narrow(struct verify_ids *ids, const struct verify *v, void (*drop)(void *fold, void *value), void *fold);
+void verify_ids_drop(struct verify_ids *ids, void (*drop)(void *fold, void *value), void *fold);
 /* The table alone. */
 void verify_ids_fini(struct verify_ids *ids);
 

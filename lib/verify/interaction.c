@@ -62,20 +62,16 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 	return fold;
 }
 
-static void drop(struct questions *fold, struct question *question)
+static void drop(void *of, void *value)
 {
-	clear(fold, question);
-	free(question);
+	clear(of, value);
+	free(value);
 }
 
 static void close_fold(void *of)
 {
 	struct questions *fold = of;
-	struct verify_id key;
-	struct question *question;
-	for (size_t at = 0; (question = verify_ids_next(&fold->all, &at, &key)) != NULL;)
-		drop(fold, question);
-	verify_ids_fini(&fold->all);
+	verify_ids_drop(&fold->all, drop, fold);
 	free(fold);
 }
 
@@ -88,17 +84,7 @@ static size_t bytes_of(const void *of)
 static void narrow(void *of)
 {
 	struct questions *fold = of;
-	struct verify_ids kept = {0};
-	struct verify_id key;
-	struct question *question;
-	for (size_t at = 0; (question = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
-		if (verify_in_pass(fold->v, &key.id))
-			verify_ids_add(&kept, &key, question);
-		else
-			drop(fold, question);
-	}
-	verify_ids_fini(&fold->all);
-	fold->all = kept;
+	verify_ids_narrow(&fold->all, fold->v, drop, fold);
 }
 
 /* ---- facts ---- */

@@ -24,8 +24,10 @@ struct members {
 	struct verify_ids all;
 };
 
-static void free_member(struct member *member)
+static void drop(void *of, void *value)
 {
+	struct member *member = value;
+	(void)of;
 	free(member->role);
 	free(member);
 }
@@ -41,11 +43,7 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 static void close_fold(void *of)
 {
 	struct members *fold = of;
-	struct verify_id key;
-	struct member *member;
-	for (size_t at = 0; (member = verify_ids_next(&fold->all, &at, &key)) != NULL;)
-		free_member(member);
-	verify_ids_fini(&fold->all);
+	verify_ids_drop(&fold->all, drop, fold);
 	free(fold);
 }
 
@@ -58,17 +56,7 @@ static size_t bytes_of(const void *of)
 static void narrow(void *of)
 {
 	struct members *fold = of;
-	struct verify_ids kept = {0};
-	struct verify_id key;
-	struct member *member;
-	for (size_t at = 0; (member = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
-		if (verify_in_pass(fold->v, &key.id))
-			verify_ids_add(&kept, &key, member);
-		else
-			free_member(member);
-	}
-	verify_ids_fini(&fold->all);
-	fold->all = kept;
+	verify_ids_narrow(&fold->all, fold->v, drop, fold);
 }
 
 static void feed(void *of, const struct verify_fact *fact)

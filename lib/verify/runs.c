@@ -21,8 +21,11 @@ struct runs {
 	struct leat_error failed; /* the first thing that went wrong while facts were fed */
 };
 
-static void free_run(struct verify_known_run *known)
+static void drop(void *of, void *value)
 {
+	struct runs *fold = of;
+	struct verify_known_run *known = value;
+	fold->bytes -= known->bytes;
 	verify_run_fini(&known->run);
 	free(known->agent);
 	free(known->entity);
@@ -43,11 +46,7 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 static void close_fold(void *of)
 {
 	struct runs *fold = of;
-	struct verify_id key;
-	struct verify_known_run *known;
-	for (size_t at = 0; (known = verify_ids_next(&fold->all, &at, &key)) != NULL;)
-		free_run(known);
-	verify_ids_fini(&fold->all);
+	verify_ids_drop(&fold->all, drop, fold);
 	verify_definitions_fini(&fold->definitions);
 	free(fold);
 }
@@ -61,19 +60,7 @@ static size_t bytes_of(const void *of)
 static void narrow(void *of)
 {
 	struct runs *fold = of;
-	struct verify_ids kept = {0};
-	struct verify_id key;
-	struct verify_known_run *known;
-	for (size_t at = 0; (known = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
-		if (verify_in_pass(fold->v, &key.id)) {
-			verify_ids_add(&kept, &key, known);
-			continue;
-		}
-		fold->bytes -= known->bytes;
-		free_run(known);
-	}
-	verify_ids_fini(&fold->all);
-	fold->all = kept;
+	verify_ids_narrow(&fold->all, fold->v, drop, fold);
 }
 
 /* ---- facts ---- */

@@ -43,9 +43,13 @@ struct workflows {
 	size_t bytes;
 };
 
-static void free_workflow(struct workflow *workflow)
+static void drop(void *of, void *value)
 {
+	struct workflows *fold = of;
+	struct workflow *workflow = value;
+	fold->bytes -= sizeof *workflow;
 	for (size_t i = 0; i < workflow->count; i++) {
+		fold->bytes -= sizeof *workflow->versions + strlen(workflow->versions[i].definition);
 		free(workflow->versions[i].name);
 		free(workflow->versions[i].definition);
 		free(workflow->versions[i].actor);
@@ -65,11 +69,7 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 static void close_fold(void *of)
 {
 	struct workflows *fold = of;
-	struct verify_id key;
-	struct workflow *workflow;
-	for (size_t at = 0; (workflow = verify_ids_next(&fold->all, &at, &key)) != NULL;)
-		free_workflow(workflow);
-	verify_ids_fini(&fold->all);
+	verify_ids_drop(&fold->all, drop, fold);
 	free(fold);
 }
 
@@ -82,22 +82,7 @@ static size_t bytes_of(const void *of)
 static void narrow(void *of)
 {
 	struct workflows *fold = of;
-	struct verify_ids kept = {0};
-	struct verify_id key;
-	struct workflow *workflow;
-	fold->bytes = 0;
-	for (size_t at = 0; (workflow = verify_ids_next(&fold->all, &at, &key)) != NULL;) {
-		if (!verify_in_pass(fold->v, &key.id)) {
-			free_workflow(workflow);
-			continue;
-		}
-		verify_ids_add(&kept, &key, workflow);
-		fold->bytes += sizeof *workflow;
-		for (size_t i = 0; i < workflow->count; i++)
-			fold->bytes += sizeof *workflow->versions + strlen(workflow->versions[i].definition);
-	}
-	verify_ids_fini(&fold->all);
-	fold->all = kept;
+	verify_ids_narrow(&fold->all, fold->v, drop, fold);
 }
 
 /* ---- facts ---- */

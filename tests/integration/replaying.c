@@ -193,7 +193,7 @@ char *replaying_state(struct rig *rig)
 		" (select string_agg((to_jsonb(i) - 'swept_at')::text, E'\\n' order by tenant_id, id) from leat.interactions i),"
 		" (select string_agg((to_jsonb(r) - 'ready_since')::text || (ready_since is null), E'\\n' order by id) from leat.runs r),"
 		" (select string_agg(stream || ' ' || position, E'\\n' order by stream) from leat.stream_floors where stream <> 'LEAT_ENTITY' and "
-	    "position > 0),"
+		"position > 0),"
 		" (select count(*) from leat.parked))");
 }
 

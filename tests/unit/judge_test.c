@@ -132,7 +132,7 @@ Test(judge, a_failure_says_what_to_do)
 	expect_failure(LEAT_HTTP_REFUSED, 0, "", "because");
 	expect_failure(LEAT_HTTP_UNTRUSTED, 0, "",
 		"the server's certificate is not believed (because): look at the url's host and at the certificate, or let whoever runs Leat put "
-	    "the"
+		"the"
 		" authority that signed it into --call-tls-ca");
 	params.call_attempts = 1;
 	expect_failure(LEAT_HTTP_ANSWERED, 503, "",

@@ -1,6 +1,7 @@
 /*
  * Who wrote each field, and what became of the other writes. A field stands at a position: the intent that wrote there has written it,
  * unless its message says otherwise; then direct SQL did, which takes a position that the row has already, and the audit log knows by whom.
+ * What such a field held before is the last write to it in the stream, which lost.
  */
 #include "explain.h"
 
@@ -19,6 +20,18 @@ static bool is_asked_for(const struct explain *explain, const char *part, const 
 	if (explain->field == NULL || strcmp(explain->field, field) == 0)
 		return true;
 	return strncmp(explain->field, part, bytes) == 0 && explain->field[bytes] == '.' && strcmp(explain->field + bytes + 1, field) == 0;
+}
+
+static bool holds(const json_t *names, const char *wanted)
+{
+	size_t i;
+	json_t *name;
+	json_array_foreach(names, i, name)
+	{
+		if (strcmp(json_string_value(name), wanted) == 0)
+			return true;
+	}
+	return false;
 }
 
 static json_t *find_applied(const struct explain *explain, json_int_t position)
@@ -56,34 +69,42 @@ static enum leat_kind compare(struct explain *explain, const json_t *one, const 
 	return LEAT_OK;
 }
 
-/* The newest change by direct SQL that touched the field; "by" says what could be found out. */
-static enum leat_kind find_direct(struct explain *explain, json_t *field, json_int_t since_us, struct leat_error *err)
+/* The newest change by direct SQL since then that touched the field. */
+static enum leat_kind find_direct(struct explain *explain, json_t *field, json_int_t since_us, bool *found, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *result = NULL;
 	struct leat_pg_params params = {0};
 	size_t i;
-	size_t k;
 	json_t *write;
-	json_t *name;
+	*found = false;
 	leat_pg_bind_text(&params, explain->tenant);
 	leat_pg_bind_text(&params, explain->entity);
 	leat_pg_bind_int8(&params, since_us);
 	if (leat_pg_run_once(explain->pg, "select leat.direct_writes($1::uuid, $2::uuid, $3::bigint)", &params, &result, err) != LEAT_OK)
 		return err->kind;
 	json_auto_t *writes = json_loads(leat_pg_text(result, 0, 0), 0, NULL);
-	json_object_set_new(field, "by", json_string("direct"));
 	json_array_foreach(writes, i, write)
 	{
-		json_array_foreach(json_object_get(write, explain_text(field, "part")), k, name)
-		{
-			if (strcmp(json_string_value(name), explain_text(field, "field")) != 0)
-				continue;
-			json_object_set(field, "message_at_us", json_object_get(write, "at_us"));
-			json_object_set(field, "actor", json_object_get(write, "actor"));
-			json_object_set(field, "db_user", json_object_get(write, "db_user"));
-			return LEAT_OK;
-		}
+		if (!holds(json_object_get(write, explain_text(field, "part")), explain_text(field, "field")))
+			continue;
+		*found = true;
+		json_object_set_new(field, "by", json_string("direct"));
+		json_object_set(field, "message_at_us", json_object_get(write, "at_us"));
+		json_object_set(field, "actor", json_object_get(write, "actor"));
+		json_object_set(field, "db_user", json_object_get(write, "db_user"));
+		return LEAT_OK;
 	}
+	return LEAT_OK;
+}
+
+/* Nobody else can have written it: no intent did. */
+static enum leat_kind blame_direct(struct explain *explain, json_t *field, json_int_t since_us, struct leat_error *err)
+{
+	bool found;
+	enum leat_kind kind = find_direct(explain, field, since_us, &found, err);
+	if (kind != LEAT_OK || found)
+		return kind;
+	json_object_set_new(field, "by", json_string("direct"));
 	json_object_set_new(field, "note", json_string("the audit log no longer has who"));
 	return LEAT_OK;
 }
@@ -91,40 +112,33 @@ static enum leat_kind find_direct(struct explain *explain, json_t *field, json_i
 static enum leat_kind judge_field(struct explain *explain, json_t *field, struct leat_error *err)
 {
 	const json_t *intent = find_applied(explain, explain_number(field, "position"));
+	bool equal = false;
+	bool direct = false;
 	if (explain_number(field, "position") == 0)
-		return find_direct(explain, field, 0, err);
+		return blame_direct(explain, field, 0, err);
 	if (intent == NULL) {
 		json_object_set_new(field, "by", json_string("unknown"));
 		json_object_set_new(field, "note", json_string("the ledger no longer has that intent"));
 		return LEAT_OK;
 	}
-	json_object_set_new(field, "by", json_string("intent"));
 	const json_t *writes = json_object_get(json_object_get(intent, "writes"), explain_text(field, "part"));
 	const json_t *written = json_object_get(writes, explain_text(field, "field"));
-	bool equal = false;
+	if (written != NULL && compare(explain, written, json_object_get(field, "value"), &equal, err) != LEAT_OK)
+		return err->kind;
+	if (writes != NULL && !equal)
+		return blame_direct(explain, field, explain_number(intent, "message_at_us"), err);
+	if (writes == NULL && find_direct(explain, field, explain_number(intent, "at_us"), &direct, err) != LEAT_OK)
+		return err->kind;
+	if (direct)
+		return LEAT_OK;
+	json_object_set_new(field, "by", json_string("intent"));
 	if (writes == NULL)
 		json_object_set_new(field, "note", json_string("the stream no longer holds its message"));
-	else if (written != NULL && compare(explain, written, json_object_get(field, "value"), &equal, err) != LEAT_OK)
-		return err->kind;
-	else if (!equal)
-		return find_direct(explain, field, explain_number(intent, "message_at_us"), err);
 	add_intent(field, intent);
 	return LEAT_OK;
 }
 
 /* ---- which writes lost ---- */
-
-static bool holds(const json_t *names, const char *wanted)
-{
-	size_t i;
-	json_t *name;
-	json_array_foreach(names, i, name)
-	{
-		if (strcmp(json_string_value(name), wanted) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* Of a bulk they are by entity. */
 static bool was_locked(const struct explain *explain, const json_t *intent, const char *part, const char *field)
@@ -135,16 +149,42 @@ static bool was_locked(const struct explain *explain, const json_t *intent, cons
 	return strcmp(part, "content") == 0 && holds(skipped, field);
 }
 
-static json_int_t stands_at(const struct explain *explain, const char *part, const char *name)
+static const json_t *find_field(const struct explain *explain, const char *part, const char *name)
 {
 	size_t i;
 	json_t *field;
 	json_array_foreach(json_object_get(explain->ledger, "fields"), i, field)
 	{
 		if (strcmp(explain_text(field, "part"), part) == 0 && strcmp(explain_text(field, "field"), name) == 0)
-			return explain_number(field, "position");
+			return field;
 	}
-	return 0;
+	return NULL;
+}
+
+/* Whether it wrote the field to the row as it exists now. */
+static bool has_written(const struct explain *explain, const json_t *intent, const char *part, const char *name)
+{
+	const json_t *row = json_object_get(explain->ledger, "row");
+	const json_t *writes = json_object_get(json_object_get(intent, "writes"), part);
+	return strcmp(explain_text(intent, "outcome"), "applied") == 0 && json_object_get(writes, name) != NULL &&
+		!holds(json_object_get(json_object_get(intent, "detail"), "missing"), explain->entity) &&
+		!was_locked(explain, intent, part, name) && json_is_integer(json_object_get(row, "exists_since")) &&
+		explain_number(intent, "write_position") >= explain_number(row, "exists_since");
+}
+
+/* The last write in the stream to a field that direct SQL wrote after it; NULL: none that is known. */
+static const json_t *find_overwritten(const struct explain *explain, const char *part, const char *name, json_int_t stands)
+{
+	const json_t *last = NULL;
+	size_t i;
+	json_t *intent;
+	json_array_foreach(history_of(explain), i, intent)
+	{
+		json_int_t wrote = explain_number(intent, "write_position");
+		if (wrote <= stands && has_written(explain, intent, part, name) && (last == NULL || wrote > explain_number(last, "write_position")))
+			last = intent;
+	}
+	return last;
 }
 
 static json_t *say(const char *what, const char *detail)
@@ -161,13 +201,20 @@ static json_t *say_position(const char *what, json_int_t position)
 	return json_string(text);
 }
 
+static json_t *why_lost_to_direct(const struct explain *explain, const char *part, const char *name, json_int_t wrote, json_int_t stands)
+{
+	json_int_t last = explain_number(find_overwritten(explain, part, name, stands), "write_position");
+	return wrote == last ? say("overwritten by direct SQL", "") : say_position("overwritten at", last);
+}
+
 /* Why a write is not what stands; NULL when it is. */
-static json_t *why_lost(const struct explain *explain, const json_t *intent, const char *part, const char *field)
+static json_t *why_lost(const struct explain *explain, const json_t *intent, const char *part, const char *name)
 {
 	const json_t *row = json_object_get(explain->ledger, "row");
 	const json_t *detail = json_object_get(intent, "detail");
 	json_int_t wrote = explain_number(intent, "write_position");
-	json_int_t stands = stands_at(explain, part, field);
+	const json_t *field = find_field(explain, part, name);
+	json_int_t stands = explain_number(field, "position");
 	json_int_t since = explain_number(row, "exists_since");
 	const char *outcome = explain_text(intent, "outcome");
 	if (strcmp(outcome, "rejected") == 0)
@@ -176,7 +223,7 @@ static json_t *why_lost(const struct explain *explain, const json_t *intent, con
 		return say_position("a duplicate of", explain_number(detail, "original_position"));
 	if (holds(json_object_get(detail, "missing"), explain->entity))
 		return say("the entity was not there", "");
-	if (was_locked(explain, intent, part, field))
+	if (was_locked(explain, intent, part, name))
 		return say("the field was locked", "");
 	if (wrote < explain_number(row, "deleted_position"))
 		return say_position("below the delete at", explain_number(row, "deleted_position"));
@@ -186,6 +233,8 @@ static json_t *why_lost(const struct explain *explain, const json_t *intent, con
 		return say_position("before the upsert that it exists since,", since);
 	if (wrote > stands)
 		return say("it should stand: run `leat verify`", "");
+	if (strcmp(explain_text(field, "by"), "direct") == 0)
+		return why_lost_to_direct(explain, part, name, wrote, stands);
 	if (wrote == stands)
 		return NULL;
 	const json_t *winner = find_applied(explain, stands);
@@ -204,6 +253,18 @@ static void judge_write(struct explain *explain, const json_t *intent, const cha
 	json_array_append_new(explain->lost, lost);
 }
 
+/* Of a field that direct SQL wrote, what it wrote over. */
+static void note_overwritten(const struct explain *explain, json_t *field)
+{
+	const json_t *intent =
+		find_overwritten(explain, explain_text(field, "part"), explain_text(field, "field"), explain_number(field, "position"));
+	if (intent == NULL || strcmp(explain_text(field, "by"), "direct") != 0)
+		return;
+	json_object_set(field, "overwrote", json_object_get(intent, "write_position"));
+	if (json_object_get(field, "note") == NULL)
+		json_object_set_new(field, "note", say_position("it overwrote", explain_number(intent, "write_position")));
+}
+
 enum leat_kind explain_judge(struct explain *explain, struct leat_error *err)
 {
 	size_t i;
@@ -219,6 +280,7 @@ enum leat_kind explain_judge(struct explain *explain, struct leat_error *err)
 			continue;
 		if (judge_field(explain, field, err) != LEAT_OK)
 			return err->kind;
+		note_overwritten(explain, field);
 		json_array_append(explain->fields, field);
 	}
 	json_array_foreach(history_of(explain), i, intent)

@@ -12,8 +12,7 @@
 
 #define EPOCH_BITS 40
 
-/* The message's sequence; "2:17" in the second epoch after the first. */
-static void add_position(struct table *table, json_int_t position)
+void explain_add_position(struct table *table, json_int_t position)
 {
 	json_int_t seq = position & ((INT64_C(1) << EPOCH_BITS) - 1);
 	if (position >> EPOCH_BITS > 0)
@@ -53,7 +52,7 @@ static void print_table(const char *title, const json_t *rows, const char *last,
 	{
 		table_add(&table, "%s.%s", explain_text(row, "part"), explain_text(row, "field"));
 		add_value(&table, row);
-		add_position(&table, explain_number(row, "position"));
+		explain_add_position(&table, explain_number(row, "position"));
 		add_writer(&table, row);
 		table_add(&table, "%s", explain_text(row, member));
 	}

@@ -65,13 +65,16 @@ static const struct command commands[] = {
 		"and, on this machine, the secrets. Changes nothing. Run it as a consumer is run: with its settings, logins and user.\n"
 		"\n"
 		"1 when there is a fault, 0 when there are warnings at most.\n"},
-	{"explain", leat_cmd_explain, "ENTITY [FIELD] --tenant TENANT [--look-back N] [--json]",
-		"who wrote each field of an entity, and who lost",
-		"ENTITY is a UUID or TYPE:KEY; FIELD the name of a field, or content.NAME, metadata.NAME, locks.NAME.\n"
+	{"explain", leat_cmd_explain, "ID [FIELD] --tenant TENANT [--look-back N] [--json]",
+		"who wrote each field of an entity, and who lost; what each message did to a run, workflow or question",
+		"ID is that of an entity (a UUID or TYPE:KEY), workflow, run, interaction or member. Which it is, is found out; where one id has\n"
+		"several, say it before: `leat explain run ID`. FIELD is one of an entity: its name, or content.NAME, metadata.NAME, locks.NAME.\n"
 		"\n"
 		"For each field: the position in LEAT_ENTITY that it was written at, the time, actor, role, verb and Leat-Id of that intent, or\n"
-		"that direct SQL did. Then the writes that are not what stands, and why: overwritten, locked, below a delete, rejected.\n"
-		"These are looked for among the ledger's newest million positions, or N. What ledger or stream no longer hold is said to be "
+		"that direct SQL did, and over what. Then the writes that are not what stands, and why: overwritten, locked, below a delete,\n"
+		"rejected. Of anything else each message about it, in order: who, when, its outcome, and what it did.\n"
+		"\n"
+		"Messages are looked for among the ledger's newest million positions, or N. What ledger or stream no longer hold is said to be "
 		"gone.\n"},
 	{"runs", leat_cmd_runs,
 		"list [--tenant TENANT] [--workflow WORKFLOW] [--agent AGENT] [--status STATUS] [--limit N] [--json] | show RUN [--json] | "

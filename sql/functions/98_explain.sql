@@ -67,3 +67,68 @@ return (
 		where l.tenant_id = p_tenant and l.entity_id = p_id and l.position is null
 			and l.at >= timestamptz 'epoch' + p_since_us * interval '1 microsecond'
 		order by l.at desc limit 100) w);
+
+-- ---- what is no entity ----
+
+-- What has that id: workflow, run, interaction or member of the tenant, or, where there is no row (any more), what the newest p_look_back
+-- messages of each stream are about; null: nothing. By primary keys; the ledger is read through when there is no row.
+create or replace function leat.explain_noun(p_tenant uuid, p_id uuid, p_look_back bigint) returns text
+language sql stable set search_path = pg_catalog
+return coalesce(
+	(select 'run' from leat.runs r where r.id = p_id and r.tenant_id = p_tenant),
+	(select 'workflow' from leat.workflows w where w.id = p_id and w.tenant_id = p_tenant),
+	(select 'interaction' from leat.interactions i where i.tenant_id = p_tenant and i.id = p_id),
+	(select 'member' from leat.members m where m.tenant_id = p_tenant and m.user_id = p_id),
+	(
+		select a.noun
+		from (values ('LEAT_RUN'), ('LEAT_CONTROL')) s (stream)
+		cross join lateral (select max(t.position) as position from leat.activity t where t.stream = s.stream) top
+		join leat.activity a on a.stream = s.stream and a.position > top.position - p_look_back
+		where a.tenant_id = p_tenant and a.target_id = p_id
+		order by a.message_at desc limit 1));
+
+-- The row that it stands at, in few words; null: there is none (any more).
+create or replace function leat.explain_row(p_tenant uuid, p_noun text, p_id uuid) returns jsonb
+language sql stable set search_path = pg_catalog
+return case p_noun
+	when 'run' then (
+		select jsonb_build_object('workflow_id', r.workflow_id, 'version', r.version, 'status', r.status, 'position', r.position)
+		from leat.runs r where r.id = p_id and r.tenant_id = p_tenant)
+	when 'workflow' then (
+		select jsonb_build_object('name', w.name, 'version', w.version, 'position', w.position,
+			'status', case when w.deleted_at is null then 'there' else 'deleted' end)
+		from leat.workflows w where w.id = p_id and w.tenant_id = p_tenant)
+	when 'interaction' then (
+		select jsonb_build_object('status', i.status, 'connection_id', i.connection_id, 'expected_user_id', i.expected_user_id,
+			'run_id', i.run_id, 'node_id', i.node_id, 'position', i.position)
+		from leat.interactions i where i.tenant_id = p_tenant and i.id = p_id)
+	when 'member' then (
+		select jsonb_build_object('role', m.role, 'position', m.position)
+		from leat.members m where m.tenant_id = p_tenant and m.user_id = p_id) end;
+
+-- Every message about it that the ledger has among the newest p_look_back of its stream, in order, the newest 1,000 at most. p_noun null:
+-- whatever it is; the answer's noun null: nothing has that id. direct_us: when a function for SQL clients changed it last. Microseconds since
+-- 1970. Of expiries, which name several questions, those that expired this one.
+create or replace function leat.explain_messages(p_tenant uuid, p_noun text, p_id uuid, p_look_back bigint) returns jsonb
+language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+	v_noun constant text := coalesce(p_noun, leat.explain_noun(p_tenant, p_id, p_look_back));
+	v_stream constant text := case v_noun when 'run' then 'LEAT_RUN' else 'LEAT_CONTROL' end;
+	v_top constant bigint := (select a.position from leat.activity a where a.stream = v_stream order by a.position desc limit 1);
+begin
+	return jsonb_build_object('noun', v_noun, 'row', leat.explain_row(p_tenant, v_noun, p_id), 'looked_from', greatest(v_top - p_look_back, 0),
+		'direct_us', (
+			select (extract(epoch from d.at) * 1000000)::bigint
+			from leat.direct_changes d where d.noun = v_noun and d.tenant_id = p_tenant and d.id = p_id),
+		'messages', (
+			select coalesce(jsonb_agg(jsonb_build_object('position', a.position, 'leat_id', a.leat_id, 'actor', a.actor, 'role', a.role,
+				'verb', a.verb, 'outcome', a.outcome, 'code', a.code, 'detail', a.detail,
+				'message_at_us', (extract(epoch from a.message_at) * 1000000)::bigint) order by a.position), '[]')
+			from (
+				select * from leat.activity l
+				where l.stream = v_stream and l.position > v_top - p_look_back and l.tenant_id = p_tenant and l.noun = v_noun
+					and (l.target_id = p_id or l.verb = 'expire' and l.detail -> 'expired' ? p_id::text)
+				order by l.position desc limit 1000) a));
+end
+$$;

@@ -174,6 +174,26 @@ Test(explain, direct_sql_is_named_as_such)
 	say_expect(&rig, "table", "direct SQL");
 }
 
+Test(explain, of_a_field_that_direct_sql_wrote_the_writers_before_it_are_told)
+{
+	upsert("{'a':1,'b':1}");            /* 1 */
+	put("merge", ",'content':{'a':2}"); /* 2 */
+	put("merge", ",'content':{'b':3}"); /* 3 */
+	rig_sql(&rig, "select leat.merge_entity_content('" ENTITY "', '" RIG_TENANT_A "', '{\"a\":9}')");
+	explain(NULL);
+	expect_written("a", "9", 3, "direct");
+	expect_text(find("fields", "a", 0), "note", "it overwrote 2");
+	cr_expect_eq(json_integer_value(json_object_get(find("fields", "a", 0), "overwrote")), 2);
+	expect_lost("a", 2, "overwritten by direct SQL");
+	expect_lost("a", 1, "overwritten at 2");
+	expect_text(find("lost", "a", 1), "actor", "ann");
+	expect_lost("b", 1, "overwritten at 3");
+	rig_sql(&rig, "update leat.entities set content = content || '{\"b\":7}'"); /* keeps the position of whom it overwrote */
+	explain("b");
+	expect_written("b", "7", 3, "direct");
+	expect_lost("b", 3, "overwritten by direct SQL");
+}
+
 Test(explain, what_the_stream_no_longer_holds_is_said_to_be_gone)
 {
 	LEAT_BUF_SCOPED answer = LEAT_BUF_INIT;

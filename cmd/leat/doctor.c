@@ -39,6 +39,7 @@ static const struct {
 	{"postgres clock", LOGIN, doctor_check_postgres_clock},
 	{"pooler", LOGIN, doctor_check_pooler},
 	{"schema", LOGIN, doctor_check_schema},
+	{"functions and triggers", SCHEMA, doctor_check_objects},
 	{"walls", LOGIN, doctor_check_walls},
 	{"processes", SCHEMA, doctor_check_processes},
 	{"connections", SCHEMA, doctor_check_connections},

@@ -93,6 +93,7 @@ void doctor_check_postgres_clock(struct doctor *d);
 void doctor_check_pooler(struct doctor *d);
 void doctor_check_connections(struct doctor *d);
 void doctor_check_schema(struct doctor *d);
+void doctor_check_objects(struct doctor *d);
 void doctor_check_walls(struct doctor *d);
 void doctor_check_processes(struct doctor *d);
 

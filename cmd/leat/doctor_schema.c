@@ -38,6 +38,30 @@ void doctor_check_schema(struct doctor *d)
 	doctor_mend(d, "%s", rewritten ? "use the leat that made this database: a migration of it is another" : "leat migrate");
 }
 
+/* ---- what somebody dropped, switched off or replaced ---- */
+
+static void tell_damage(void *context, const char *object, const char *what)
+{
+	struct doctor *d = context;
+	bool policy = strncmp(object, "policy ", strlen("policy ")) == 0;
+	doctor_find(d, DOCTOR_FAULT, "%s is %s", object, what);
+	if (policy)
+		doctor_why(d, "it is a wall between tenants, or lets in who has to come in");
+	else if (strncmp(object, "trigger ", strlen("trigger ")) == 0)
+		doctor_why(d, "what it does at each change (events, audit log, wakes, suppression in a replay) is not done");
+	else
+		doctor_why(d, "what lanes and SQL clients call is not what this binary has tested");
+	doctor_mend(d, "%s",
+		policy ? "make it again as the file in sql/migrations says that made it; `leat migrate` names it until then" : "leat migrate");
+}
+
+void doctor_check_objects(struct doctor *d)
+{
+	struct leat_error err;
+	if (leat_schema_find_damage(d->pg, tell_damage, d, &err) != LEAT_OK)
+		doctor_skip(d, "%s", err.text);
+}
+
 /* ---- walls ---- */
 
 static const char walls_sql[] =

@@ -23,7 +23,8 @@ extern const size_t leat_sql_file_count;
 
 /*
  * Brings the database up to this binary, in one transaction under an advisory lock, so that any number may start at once. Idempotent.
- * `report` gets a line per file that was run, once all is committed. PERMANENT: a migration that was run has another checksum now, or the
+ * `report` gets a line per file that was run, and per function or trigger that is not as it was left, once all is committed: such are made
+ * again by running all files of functions. PERMANENT: a migration that was run has another checksum now, or the
  * database was migrated by a newer binary, or the login lacks a right. Any other statement that failed: as leat/pg.h says of its SQLSTATE.
  * Each names the file.
  */
@@ -44,6 +45,14 @@ struct leat_schema_gap {
 /* What leat_schema_migrate would have to do; asks only. Any role that may read leat.schema_files. TEMPORARY: there is no schema yet. */
 enum leat_kind leat_schema_compare(struct leat_pg *pg, struct leat_schema_gap *out, struct leat_error *err)
 	__attribute__((warn_unused_result));
+
+/*
+ * Functions, triggers and policies that are not as leat_schema_migrate left them: `tell` gets each ("trigger touch on leat.entities"), and
+ * what became of it ("gone", "switched off", "another than it was"). Asks only; on a connection outside of a transaction, of any role that
+ * may read leat.schema_objects.
+ */
+enum leat_kind leat_schema_find_damage(struct leat_pg *pg, void (*tell)(void *context, const char *object, const char *what), void *context,
+	struct leat_error *err) __attribute__((warn_unused_result));
 
 /* The streams of design.md section 3 with this installation's retention; *count of them. */
 #define LEAT_STREAMS 6

@@ -3,13 +3,14 @@
  *
  * The happy path: one transaction takes the lock, makes the schema and its record of files, runs every migration that the record does
  * not have, then every file of functions whose checksum is another than recorded, and those after it, which may build on it; all of them
- * after a new migration. When nothing changed, nothing is written.
+ * after a new migration, and where a function or trigger is not as it was left (objects.c), since they make it again. When nothing
+ * changed, nothing is written.
  *
  * It fails, and changes nothing, when a migration that was run has another checksum now, when the record has a migration that this
  * binary does not know, or when a statement fails; the error names the file. A file of functions may be renamed or go away: its
  * functions are replaced by other files, or dropped by a migration.
  */
-#include "leat/schema.h"
+#include "objects.h"
 
 #include <assert.h>
 #include <string.h>
@@ -113,14 +114,45 @@ static enum leat_kind bring_up_all(struct leat_pg *pg, const char *folder, bool 
 	return LEAT_OK;
 }
 
+/* ---- what somebody dropped, switched off or replaced ---- */
+
+static void report_damage(const struct leat_pg_result *damaged, const char *now, struct leat_buf *report)
+{
+	for (size_t row = 0; damaged != NULL && row < leat_pg_rows(damaged); row++)
+		leat_buf_printf(report, "%s was %s%s\n", leat_pg_text(damaged, row, 0), leat_pg_text(damaged, row, 1), now);
+}
+
+/* All files of functions are run again because of it. */
+static enum leat_kind find_damage(
+	struct leat_pg *pg, struct leat_pg_result **damaged, bool *changed, struct leat_buf *report, struct leat_error *err)
+{
+	if (schema_objects_compare(pg, damaged, err) != LEAT_OK)
+		return err->kind;
+	report_damage(*damaged, ": all files of functions are run again", report);
+	*changed = *damaged != NULL && leat_pg_rows(*damaged) > 0;
+	return LEAT_OK;
+}
+
+static enum leat_kind note_objects(
+	struct leat_pg *pg, const struct leat_pg_result *damaged, struct leat_buf *report, struct leat_error *err)
+{
+	LEAT_PG_RESULT_SCOPED *still = NULL;
+	if (schema_objects_note(pg, damaged, err) != LEAT_OK || schema_objects_compare(pg, &still, err) != LEAT_OK)
+		return err->kind;
+	report_damage(still, ", and still is: only a migration made it; make it again as that file in sql/migrations says", report);
+	return LEAT_OK;
+}
+
 static enum leat_kind run_transaction(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err)
 {
+	LEAT_PG_RESULT_SCOPED *damaged = NULL;
 	bool changed = false;
 	if (leat_pg_run_sql(pg, take_lock, NULL, err) != LEAT_OK || leat_pg_run_sql(pg, make_record, NULL, err) != LEAT_OK ||
-		check_nothing_newer(pg, err) != LEAT_OK || bring_up_all(pg, MIGRATIONS, &changed, report, err) != LEAT_OK ||
-		bring_up_all(pg, FUNCTIONS, &changed, report, err) != LEAT_OK || leat_pg_run_sql(pg, "commit", NULL, err) != LEAT_OK)
+		check_nothing_newer(pg, err) != LEAT_OK || find_damage(pg, &damaged, &changed, report, err) != LEAT_OK ||
+		bring_up_all(pg, MIGRATIONS, &changed, report, err) != LEAT_OK || bring_up_all(pg, FUNCTIONS, &changed, report, err) != LEAT_OK ||
+		(changed && note_objects(pg, damaged, report, err) != LEAT_OK))
 		return err->kind;
-	return LEAT_OK;
+	return leat_pg_run_sql(pg, "commit", NULL, err);
 }
 
 enum leat_kind leat_schema_migrate(struct leat_pg *pg, struct leat_buf *report, struct leat_error *err)

@@ -13,7 +13,7 @@ grant select, insert, update, delete on leat.entities, leat.activity, leat.messa
 	leat.told_answers to service_role;
 grant select, insert, update on leat.runs to service_role;
 grant select, insert on leat.workflow_versions to service_role;
-grant select on leat.audit_log, leat.schema_files, leat.workflow_nodes, leat.workflow_plans to service_role;
+grant select on leat.audit_log, leat.schema_files, leat.schema_objects, leat.workflow_nodes, leat.workflow_plans to service_role;
 
 grant select, insert, update on leat.entities to authenticated;
 grant select on leat.members, leat.workflows, leat.workflow_versions, leat.interactions, leat.runs to authenticated;

@@ -74,7 +74,7 @@ Test(command, a_mistake_ends_with_2_and_the_nearest_that_there_is)
 		{{"dead", "burn", NULL}, "expected list, show, redrive or discard, found burn"},
 		{{"status", "now", NULL}, "don't know what to do with \"now\""},
 		{{"status", "--watch", "5", "now", NULL}, "don't know what to do with \"now\""},
-		{{"explain", "thing", "--tenant", "11111111-1111-4111-8111-111111111111", NULL}, "expected an entity's UUID or TYPE:KEY"},
+		{{"explain", "thing", "--tenant", "11111111-1111-4111-8111-111111111111", NULL}, "expected a UUID, or an entity's TYPE:KEY"},
 		{{"explain", "note:1", NULL}, "--tenant is missing"},
 		{{"status", "--watch=0", NULL}, "--watch: expected a whole number from 1 on, found \"0\""},
 		{{"status", "--watch=90000", NULL}, "--watch: expected at most a day"},

@@ -1,9 +1,10 @@
 /*
  * From a stream and its ledger to facts: two readers, both in order of position, side by side.
  *
- * Happy path: each row of the ledger has its message, known by position and time, and those that were applied become facts. A row without a
- * message: what it wrote can't be folded; cover.c says whether that matters. A message without a row: above the floor it is not settled
- * yet, at or below it is a hole, which is reported, and folded as if it had been applied. Fails when one of the servers is away for long.
+ * Happy path: each row of the ledger has its message, known by position and time, and says what it says (columns.c); those that were
+ * applied become facts. A row without a message: what it wrote can't be folded; cover.c says whether that matters. A message without a row:
+ * above the floor it is not settled yet, at or below it is a hole, which is reported, and folded as if it had been applied. Fails when one
+ * of the servers is away for long.
  */
 #include "state.h"
 
@@ -30,6 +31,11 @@ struct merge {
 	int64_t position; /* of the message */
 	int64_t last;     /* of the one before */
 	struct ranges replaced;
+	struct changed {
+		int64_t position; /* 0: none */
+		int64_t found_us;
+		int64_t expected_us;
+	} changed; /* the newest of those, until it is known why */
 };
 
 /* ---- reading ---- */
@@ -114,6 +120,7 @@ static int64_t write_position(const struct merge *m, const struct leat_json *det
 	return origin.type == LEAT_JSON_NUMBER ? strtoll(origin.source.at, NULL, 10) : m->position;
 }
 
+/* The message at hand, with the row at hand, unless that is a hole. */
 static void take(struct merge *m, bool hole)
 {
 	struct leat_error err;
@@ -132,6 +139,12 @@ static void take(struct merge *m, bool hole)
 		report_hole(m, &intent, kind == LEAT_OK ? NULL : &err);
 	if (hole)
 		ranges_add(&m->source->holes, m->position, m->position);
+	if (!hole && !m->v->again)
+		columns_compare(m->v, m->source, &m->ledger, &intent, msg->subject, kind == LEAT_OK);
+	if (!hole && m->ledger.outcome != LEDGER_APPLIED) {
+		leat_intent_fini(&intent);
+		return;
+	}
 	if (kind == LEAT_OK && !(hole && intent.subject.redrive)) {
 		struct verify_fact fact = {.stream = m->source->stream,
 			.position = m->position,
@@ -153,19 +166,37 @@ static void take(struct merge *m, bool hole)
 	leat_intent_fini(&intent);
 }
 
+/* Another message than the one that was settled, or its row has another time. */
+static void note_changed(struct merge *m, int64_t position)
+{
+	ranges_add(&m->replaced, position, position);
+	m->changed = (struct changed){position, m->ledger.at_us, m->reading.msg.timestamp_ns / 1000};
+}
+
+/* A message that is the same, behind such a one: so that one was not replaced, and the newest of a row of them is named. */
+static void judge_changed(struct merge *m, int64_t position)
+{
+	if (m->changed.position != 0 && EPOCH_OF(m->changed.position) == EPOCH_OF(position) && !m->v->again)
+		columns_report_time(m->v, m->source, m->changed.position, m->changed.found_us, m->changed.expected_us);
+	m->changed.position = 0;
+}
+
 /* The one of the two that comes first, or both. */
 static enum leat_kind step(struct merge *m, struct leat_error *err)
 {
 	bool message = m->has_message && (!m->has_row || m->position <= m->ledger.position);
 	bool row = m->has_row && (!m->has_message || m->ledger.position <= m->position);
 	bool same = message && row && m->reading.msg.timestamp_ns / 1000 == m->ledger.at_us;
-	bool needed = row && m->ledger.applied;
+	bool needed = row && m->ledger.outcome == LEDGER_APPLIED;
 	int64_t position = message ? m->position : m->ledger.position;
 	if (message && row && !same)
-		ranges_add(&m->replaced, position, position);
+		note_changed(m, position);
+	if (same)
+		judge_changed(m, position);
 	cover_step(&m->cover, position, same || (message && !row), row, needed);
 	enum leat_kind kind = LEAT_OK;
-	if (same ? needed : message && !row && position <= m->source->floor)
+	bool told = m->v->again || m->ledger.outcome == LEDGER_PARKED;
+	if (same ? needed || !told : message && !row && position <= m->source->floor)
 		take(m, !same);
 	verify_progress(m->v, "reading", m->source, SEQ_OF(position));
 	if (message) {

@@ -4,8 +4,6 @@
  */
 #include "state.h"
 
-#include <string.h>
-
 enum { PAGE_ROWS = 4000, LOOK_MS = 1000 };
 
 void ledger_open(struct ledger *ledger, struct leat_pg *pg, const char *stream, int64_t after)
@@ -44,8 +42,22 @@ static enum leat_kind turn_page(struct ledger *ledger, struct leat_error *err)
 	ledger->rows = leat_pg_rows(ledger->page);
 	if (ledger->rows < PAGE_ROWS)
 		return LEAT_OK;
-	ledger->after = leat_pg_int8(ledger->page, ledger->rows - 1, 0);
+	ledger->after = leat_pg_int8(ledger->page, ledger->rows - 1, LEDGER_POSITION);
 	return ask(ledger, err);
+}
+
+static enum ledger_outcome outcome_of(const char *name)
+{
+	switch (*name) {
+	case 'a':
+		return LEDGER_APPLIED;
+	case 'd':
+		return LEDGER_DUPLICATE;
+	case 'r':
+		return LEDGER_REJECTED;
+	default:
+		return LEDGER_PARKED;
+	}
 }
 
 enum leat_kind ledger_next(struct ledger *ledger, struct leat_error *err)
@@ -55,12 +67,22 @@ enum leat_kind ledger_next(struct ledger *ledger, struct leat_error *err)
 	ledger->ended = ledger->next == ledger->rows;
 	if (ledger->ended)
 		return LEAT_OK;
-	size_t row = ledger->next++;
-	ledger->position = leat_pg_int8(ledger->page, row, 0);
-	ledger->at_us = leat_pg_time_us(ledger->page, row, 1);
-	ledger->applied = strcmp(leat_pg_text(ledger->page, row, 2), "applied") == 0;
-	ledger->detail = leat_pg_text(ledger->page, row, 3);
+	size_t row = ledger->row = ledger->next++;
+	ledger->position = leat_pg_int8(ledger->page, row, LEDGER_POSITION);
+	ledger->at_us = leat_pg_time_us(ledger->page, row, LEDGER_AT);
+	ledger->outcome = outcome_of(leat_pg_text(ledger->page, row, LEDGER_OUTCOME));
+	ledger->detail = leat_pg_text(ledger->page, row, LEDGER_DETAIL);
 	return LEAT_OK;
+}
+
+const char *ledger_text(const struct ledger *ledger, enum ledger_column column)
+{
+	return leat_pg_text(ledger->page, ledger->row, (int)column);
+}
+
+const unsigned char *ledger_uuid(const struct ledger *ledger, enum ledger_column column)
+{
+	return (const unsigned char *)leat_pg_text(ledger->page, ledger->row, (int)column);
 }
 
 void ledger_close(struct ledger *ledger)

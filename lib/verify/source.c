@@ -95,6 +95,7 @@ void source_fini(struct source *source)
 	free(source->epochs);
 	ranges_free(&source->lost);
 	ranges_free(&source->holes);
+	ranges_free(&source->told);
 	*source = (struct source){0};
 }
 

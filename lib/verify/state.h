@@ -30,6 +30,7 @@ struct source {
 	size_t epoch_count;
 	struct ranges lost;
 	struct ranges holes;
+	struct ranges told; /* rows of the ledger that were reported in the first pass */
 };
 
 struct verify {
@@ -82,6 +83,25 @@ void cover_step(struct cover *cover, int64_t position, bool message, bool row, b
 
 /* ---- ledger.c ---- */
 
+enum ledger_outcome { LEDGER_PARKED, LEDGER_APPLIED, LEDGER_DUPLICATE, LEDGER_REJECTED };
+
+/* In the order of LEDGER_STATEMENT. */
+enum ledger_column {
+	LEDGER_POSITION,
+	LEDGER_AT,
+	LEDGER_OUTCOME,
+	LEDGER_DETAIL,
+	LEDGER_TENANT,
+	LEDGER_ROLE,
+	LEDGER_NOUN,
+	LEDGER_VERB,
+	LEDGER_TARGET,
+	LEDGER_LEAT_ID,
+	LEDGER_ACTOR,
+	LEDGER_TRACEPARENT,
+	LEDGER_CODE,
+};
+
 /* The ledger of one stream at the snapshot, and what is parked, in order of position. */
 struct ledger {
 	struct leat_pg *pg;
@@ -93,20 +113,23 @@ struct ledger {
 	bool asked;    /* the next page is under way */
 	bool ended;
 	/* the row at hand, unless ended */
+	size_t row;
 	int64_t position;
 	int64_t at_us;
-	bool applied;       /* false also of what is parked */
+	enum ledger_outcome outcome;
 	const char *detail; /* NULL for none; borrowed until the next ledger_next */
 };
 
 #define LEDGER_STATEMENT                                                                                                                   \
 	{                                                                                                                                      \
 		"ledger",                                                                                                                          \
-			"select position, message_at, outcome, detail from ("                                                                          \
-			"(select a.position, a.message_at, a.outcome::text collate \"C\" as outcome, a.detail::text from leat.activity a "             \
+			"select position, message_at, outcome, detail, tenant_id, role, noun, verb, target_id, leat_id, actor, traceparent, code "     \
+		    "from ("                                                                                                                       \
+			"(select a.position, a.message_at, a.outcome::text collate \"C\" as outcome, a.detail::text, a.tenant_id, a.role, a.noun, "    \
+			"a.verb, a.target_id, a.leat_id, a.actor, a.traceparent, a.code from leat.activity a "                                         \
 			"where a.stream = $1 and a.position > $2 order by a.position limit $3) "                                                       \
 			"union all "                                                                                                                   \
-			"(select p.position, p.message_at, 'parked', null from leat.parked p "                                                         \
+			"(select p.position, p.message_at, 'parked', null, null, null, null, null, null, null, null, null, null from leat.parked p "   \
 			"where p.stream = $1 and p.position > $2 order by p.position limit $3)) every order by position limit $3"                      \
 	}
 
@@ -114,6 +137,17 @@ struct ledger {
 void ledger_open(struct ledger *ledger, struct leat_pg *pg, const char *stream, int64_t after);
 enum leat_kind ledger_next(struct ledger *ledger, struct leat_error *err) __attribute__((warn_unused_result));
 void ledger_close(struct ledger *ledger);
+/* Of the row at hand; NULL for null. Borrowed until the next ledger_next. The second: 16 bytes. */
+const char *ledger_text(const struct ledger *ledger, enum ledger_column column);
+const unsigned char *ledger_uuid(const struct ledger *ledger, enum ledger_column column);
+
+/* ---- columns.c ---- */
+
+/* Reports where the row at hand, which is not parked, does not say what its message says. understood: the decoder takes the message. */
+void columns_compare(struct verify *v, struct source *source, const struct ledger *ledger, const struct leat_intent *intent,
+	const char *subject, bool understood);
+/* Reports that the row has another time than its message. */
+void columns_report_time(struct verify *v, const struct source *source, int64_t position, int64_t found_us, int64_t expected_us);
 
 /* ---- pass.c ---- */
 

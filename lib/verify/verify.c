@@ -13,7 +13,8 @@
 
 #include <stdlib.h>
 
-static const struct verify_fold *const folds[] = {&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs};
+static const struct verify_fold *const folds[] = {
+	&verify_entities, &verify_workflows, &verify_members, &verify_interactions, &verify_runs, &verify_message_ids};
 
 enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64, MOST_MODULUS = 1 << 20 };
 

@@ -56,7 +56,7 @@ struct verify_fact {
 struct verify_finding {
 	enum leat_verify_kind kind;
 	enum verify_stream stream;
-	const char *noun;               /* "entity", "workflow", "member", "interaction", "run", "ledger" */
+	const char *noun;               /* "entity", "workflow", "member", "interaction", "run", "ledger", "message_id" */
 	const struct leat_uuid *tenant; /* NULL: not known */
 	const char *id;
 	const char *field;       /* as in "content.name", "node_states.fetch.output", "status"; NULL: the row as a whole */
@@ -93,6 +93,7 @@ extern const struct verify_fold verify_workflows;
 extern const struct verify_fold verify_members;
 extern const struct verify_fold verify_interactions;
 extern const struct verify_fold verify_runs;
+extern const struct verify_fold verify_message_ids;
 
 /*
  * Whether something with that id is the business of this pass, and of the sample. The same in SQL, for where clauses, of a uuid column:

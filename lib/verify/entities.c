@@ -14,6 +14,7 @@ struct entities {
 	struct verify *v;
 	struct entity_table table;
 	struct entity_table strangers; /* rows that nothing made: tenant and id only */
+	struct verify_ids made;        /* rows that only say that direct SQL inserted them */
 };
 
 static void close_fold(void *context)
@@ -21,6 +22,7 @@ static void close_fold(void *context)
 	struct entities *fold = context;
 	entity_table_free(&fold->table);
 	entity_table_free(&fold->strangers);
+	verify_ids_fini(&fold->made);
 	free(fold);
 }
 
@@ -130,6 +132,7 @@ static enum leat_kind compare_rows(struct entities *fold, struct leat_error *err
 	while (more && kind == LEAT_OK) {
 		struct entity_row row = {0};
 		kind = entity_rows_next(&rows, &row, &more, err);
+		row.made = verify_ids_find(&fold->made, &(struct verify_id){row.entity.tenant, row.entity.id}) != NULL;
 		if (kind == LEAT_OK && more)
 			compare_row(fold, &row);
 		entity_fini(&row.entity);
@@ -172,7 +175,7 @@ static void report_missing(struct entities *fold, const struct entity *missing)
 static enum leat_kind compare(void *context, struct leat_error *err)
 {
 	struct entities *fold = context;
-	if (compare_rows(fold, err) != LEAT_OK)
+	if (entity_made_load(fold->v, &fold->made, err) != LEAT_OK || compare_rows(fold, err) != LEAT_OK)
 		return err->kind;
 	for (size_t i = 0; i < fold->table.size; i++) {
 		if (fold->table.slots[i] != NULL && !fold->table.slots[i]->compared)

@@ -8,6 +8,7 @@
 #ifndef LEAT_LIB_VERIFY_ENTITY_H
 #define LEAT_LIB_VERIFY_ENTITY_H
 
+#include "ids.h"
 #include "verify.h"
 
 enum entity_part { ENTITY_CONTENT, ENTITY_METADATA, ENTITY_LOCKS, ENTITY_PARTS };
@@ -30,7 +31,7 @@ struct entity {
 	struct leat_uuid tenant;
 	struct leat_uuid id;
 	int64_t deleted;             /* D; 0: never */
-	int64_t since;               /* C; ENTITY_NEVER: it does not exist. 0, of a row: direct SQL inserted it */
+	int64_t since;               /* C; ENTITY_NEVER: it does not exist. 0, of a row: it says that direct SQL inserted it */
 	int64_t type_since;          /* of the highest upsert; 0: none */
 	int64_t last;                /* the highest position of all */
 	char *type;                  /* NULL for none; owned */
@@ -96,6 +97,7 @@ struct entity_rows {
 struct entity_row {
 	struct entity entity;
 	bool deleted_at; /* the column is set */
+	bool made;       /* by an intent, whatever `since` says */
 };
 
 void entity_rows_open(struct entity_rows *rows, struct verify *v);
@@ -103,6 +105,11 @@ void entity_rows_open(struct entity_rows *rows, struct verify *v);
 enum leat_kind entity_rows_next(struct entity_rows *rows, struct entity_row *out, bool *more, struct leat_error *err)
 	__attribute__((warn_unused_result));
 void entity_rows_close(struct entity_rows *rows);
+
+/* ---- rows that are not what they say: entity_made.c ---- */
+
+/* Adds those of the pass with `since` 0 that an intent made; what they have for a value says nothing. */
+enum leat_kind entity_made_load(struct verify *v, struct verify_ids *out, struct leat_error *err) __attribute__((warn_unused_result));
 
 /* ---- comparing: entity_compare.c ---- */
 

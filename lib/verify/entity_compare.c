@@ -18,6 +18,7 @@ struct comparison {
 	const struct entity *row;
 	int64_t deleted; /* D and C, as far as the lost ones let us know */
 	int64_t since;
+	bool inserted; /* by direct SQL */
 	bool unsure;
 };
 
@@ -78,7 +79,7 @@ static void compare_life(struct comparison *c, bool deleted_at)
 	if (may_be_lower && is_lost(c, row->since)) {
 		c->unsure = true;
 		c->since = row->since;
-	} else if (row->since == 0 && c->deleted == 0) {
+	} else if (c->inserted && c->deleted == 0) {
 		c->since = 0;
 		report(c, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, NULL, 0, "inserted directly, by no intent");
 	}
@@ -99,11 +100,10 @@ static void compare_names(struct comparison *c)
 	const struct entity *folded = c->folded;
 	const struct entity *row = c->row;
 	int64_t type_since = raised(c, folded->type_since, row->type_since);
-	bool inserted = row->since == 0;
 	compare_position(c, "type_position", row->type_since, type_since);
 	if (type_since == folded->type_since && folded->type != NULL && !same_text(row->type, folded->type))
 		report(c, LEAT_VERIFY_FIELD, "entity_type", row->type, folded->type, type_since, NULL);
-	if (same_text(row->key, folded->key) || (inserted && folded->key == NULL))
+	if (same_text(row->key, folded->key) || (c->inserted && folded->key == NULL))
 		return;
 	if (folded->key == NULL && !verify_knows_all(c->v, VERIFY_ENTITY))
 		c->unsure = true;
@@ -167,7 +167,7 @@ static void judge_extra(struct comparison *c, const struct entity_field *found)
 		report_field(c, LEAT_VERIFY_OUT_OF_BAND, found, NULL, "written by a direct call");
 	else if (is_lost(c, found->position))
 		c->unsure = true;
-	else if (c->row->since == 0 && found->position == ENTITY_NEVER)
+	else if (c->inserted && found->position == ENTITY_NEVER)
 		return; /* inserted with the row, which has been reported */
 	else if (found->removed)
 		report_stamp(c, found, NULL);
@@ -242,7 +242,7 @@ static void compare_fields(struct comparison *c)
 
 bool entity_compare(struct verify *v, struct entity *folded, const struct entity_row *row)
 {
-	struct comparison c = {.v = v, .folded = folded, .row = &row->entity};
+	struct comparison c = {.v = v, .folded = folded, .row = &row->entity, .inserted = row->entity.since == 0 && !row->made};
 	compare_life(&c, row->deleted_at);
 	compare_names(&c);
 	compare_fields(&c);

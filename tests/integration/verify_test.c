@@ -97,6 +97,22 @@ Test(verify, a_stamp_lowered_is_named)
 	verify_expect(&rig, 1, "stamp entity a 1 last_position: 5 -> 6 @6", NULL);
 }
 
+Test(verify, a_stamp_that_says_inserted_directly_excuses_nothing)
+{
+	publish_some();
+	rig_sql(&rig, "insert into leat.entities (tenant_id, id, entity_type) values ('" RIG_TENANT_A "', " ENTITY("5") ", 't')");
+	publish("upsert", "{" ID("5") ",\"entity_type\":\"t\",\"content\":{\"a\":1}}");
+	wait_settled();
+	verify_expect(&rig, 0, "out_of_band entity a 5", NULL);
+	rig_sql(&rig, "update leat.entities set upsert_positions = '{0}' where id = " ENTITY("1"));
+	verify_expect(&rig, 1, "stamp entity a 1 upsert_positions: 0 -> 1 @1\nout_of_band entity a 5", NULL);
+	rig_sql(&rig, "update leat.entities set content = content || '{\"new\":5}', key = 'k' where id = " ENTITY("1"));
+	verify_expect(&rig, 1,
+		"stamp entity a 1 upsert_positions: 0 -> 1 @1\nfield entity a 1 content.new: 5 -> nothing\n"
+		"field entity a 1 key: k -> nothing @1\nout_of_band entity a 5",
+		NULL);
+}
+
 Test(verify, a_stamp_of_a_removed_field_that_is_lowered_or_gone_is_named)
 {
 	publish_some();

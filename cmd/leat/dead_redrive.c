@@ -3,10 +3,13 @@
  * were first stored, and deletes each letter once the stream has its message. What is rejected again comes back as a new letter. A process
  * that dies between the two leaves the letter: sent once more, its message is a duplicate.
  *
+ * With --wait, outcomes come here, and not to whom the message named. They are waited for batch by batch.
+ *
  * A letter that can't be sent again (its body was left out, nobody knows whose it was) is named and stays. It fails when NATS does not
  * answer; letters not sent by then stay too.
  */
 #include "dead_choice.h"
+#include "dead_outcomes.h"
 
 #include "show.h"
 
@@ -25,6 +28,8 @@
 struct redrive {
 	struct leat_bus *bus;
 	bool now;
+	bool wait;
+	struct dead_outcomes outcomes;
 	size_t sent;
 	size_t left; /* letters that could not be sent again */
 };
@@ -35,6 +40,7 @@ struct again {
 	struct leat_buf subject;
 	struct leat_buf headers;
 	char id[64];
+	bool waits; /* for its outcome; a run.resume has none, its run tells */
 };
 
 static bool leave(struct redrive *redrive, const struct dead_letter *letter, const char *why)
@@ -46,9 +52,9 @@ static bool leave(struct redrive *redrive, const struct dead_letter *letter, con
 /* ---- what is sent ---- */
 
 /* Why the letter was written is no part of the message; where the message was first is, for the consumer. */
-static void add_headers(struct leat_buf *out, const struct leat_msg *msg, bool now)
+static void add_headers(struct leat_buf *out, const struct leat_msg *msg, bool now, bool wait)
 {
-	static const char *const dropped[] = {"Nats-", "Leat-Error", "Leat-Redrive:"};
+	const char *const dropped[] = {"Nats-", "Leat-Error", "Leat-Redrive:", wait ? "Leat-Reply-To:" : "Leat-Redrive:"};
 	LEAT_BUF_SCOPED block = LEAT_BUF_INIT;
 	leat_msg_add_headers(msg, &block);
 	for (const char *line = leat_buf_text(&block), *end; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
@@ -81,7 +87,8 @@ static bool prepare(struct redrive *redrive, struct again *again, const struct l
 	bool work = strcmp(letter->origin_stream, WORK_STREAM) == 0;
 	size_t prefix = strlen(subject.redrive ? LEAT_REDRIVE_SUBJECTS : INTENT_SUBJECTS);
 	leat_buf_printf(&again->subject, "%s%s", work ? INTENT_SUBJECTS : LEAT_REDRIVE_SUBJECTS, letter->origin_subject + prefix);
-	add_headers(&again->headers, msg, redrive->now && !work);
+	again->waits = redrive->wait && !work;
+	add_headers(&again->headers, msg, redrive->now && !work, again->waits);
 	snprintf(again->id, sizeof again->id, "redrive-%" PRIu64 "-%" PRId64, msg->seq, msg->timestamp_ns);
 	return true;
 }
@@ -133,7 +140,11 @@ static enum leat_kind take(void *context, struct leat_msg *letters, size_t count
 	for (size_t i = 0; i < count; i++)
 		ready += prepare(redrive, &again[ready], &letters[i]);
 	qsort(again, ready, sizeof *again, by_origin);
-	for (size_t i = 0; i < ready; i++)
+	const size_t asked = redrive->outcomes.asked;
+	size_t expected = 0;
+	for (size_t i = 0; i < ready; i++) {
+		if (again[i].waits)
+			outcomes_add_header(&again[i].headers, again[i].letter.tenant, redrive->outcomes.outcomes.token, redrive->outcomes.asked++);
 		messages[i] = (struct leat_outgoing){
 			.subject = leat_buf_text(&again[i].subject),
 			.headers = leat_buf_text(&again[i].headers),
@@ -141,6 +152,7 @@ static enum leat_kind take(void *context, struct leat_msg *letters, size_t count
 			.data_bytes = again[i].letter.msg->data_bytes,
 			.id = again[i].id,
 		};
+	}
 	enum leat_kind stored = leat_bus_store(redrive->bus, messages, ready);
 	enum leat_kind kind = LEAT_OK;
 	for (size_t i = 0; i < ready; i++) { /* all of them: what is stored has to lose its letter */
@@ -150,25 +162,44 @@ static enum leat_kind take(void *context, struct leat_msg *letters, size_t count
 			kind = each;
 			*err = why;
 		}
+		expected += again[i].waits && messages[i].kind == LEAT_OK;
 		free_again(&again[i]);
 	}
+	if (expected > 0)
+		dead_outcomes_wait(&redrive->outcomes, redrive->outcomes.asked - asked, expected);
 	free(messages);
 	free(again);
 	return stored == LEAT_TEMPORARY ? LEAT_TEMPORARY : kind;
 }
 
-static void report(const struct redrive *redrive)
+/* False when some were rejected again, or are not settled in time. */
+static bool report(const struct redrive *redrive)
 {
 	printf("%zu sent again%s\n", redrive->sent,
 		redrive->sent > 0 ? "; what is rejected again comes back as a new letter: `leat dead list`" : "");
+	return dead_outcomes_print(&redrive->outcomes);
+}
+
+static int redrive_all(const struct leat_params *params, struct dead_choice *choice, struct redrive *redrive)
+{
+	struct leat_error err;
+	redrive->outcomes.timeout_ms = params->publish_timeout_ms * OUTCOME_TIMEOUTS;
+	if (redrive->wait && outcomes_open(&redrive->outcomes.outcomes, redrive->bus, "*", &err) != LEAT_OK)
+		return command_fail(choice->command, EXIT_FAILURE, "%s", err.text);
+	enum leat_kind kind = dead_each(redrive->bus, choice, take, redrive, &err);
+	bool well = report(redrive);
+	outcomes_close(&redrive->outcomes.outcomes);
+	if (kind != LEAT_OK)
+		return command_fail(choice->command, EXIT_FAILURE, "%s", err.text);
+	return choice->absent + redrive->left > 0 || !well ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int dead_redrive(const struct leat_params *params, int argc, char **argv)
 {
 	struct dead_choice choice = {.command = "dead redrive"};
 	struct redrive redrive = {0};
-	const struct command_flag flags[] = {
-		DEAD_FILTER_FLAGS(choice.filter), {.name = "--all", .on = &choice.all}, {.name = "--now", .on = &redrive.now}, {0}};
+	const struct command_flag flags[] = {DEAD_FILTER_FLAGS(choice.filter), {.name = "--all", .on = &choice.all},
+		{.name = "--now", .on = &redrive.now}, {.name = "--wait", .on = &redrive.wait}, {0}};
 	if (!command_take_flags(choice.command, flags, argc, &argc, argv) || !dead_choice_check(&choice, argc, argv))
 		return EXIT_USAGE;
 
@@ -177,9 +208,5 @@ int dead_redrive(const struct leat_params *params, int argc, char **argv)
 	if (command_open_bus(&bus, params, &err) != LEAT_OK)
 		return command_fail(choice.command, EXIT_FAILURE, "%s", err.text);
 	redrive.bus = bus;
-	enum leat_kind kind = dead_each(bus, &choice, take, &redrive, &err);
-	report(&redrive);
-	if (kind != LEAT_OK)
-		return command_fail(choice.command, EXIT_FAILURE, "%s", err.text);
-	return choice.absent + redrive.left > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return redrive_all(params, &choice, &redrive);
 }

@@ -125,13 +125,14 @@ static const struct command commands[] = {
 		"\n"
 		"Ends as `leat verify` does; without --trust only 0 has written the file.\n"},
 	{"dead", leat_cmd_dead,
-		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] | "
+		"list [FILTERS] [--limit N] [--count] [--json] | show SEQ | redrive (SEQ... | FILTERS | --all) [--now] [--wait] | "
 		"discard (SEQ... | FILTERS | --all) [--yes]",
 		"dead letters: intents that were rejected for good",
 		"  list     the newest 50 (--limit), newest last; with --count how many of each code\n"
 		"  show     one of them whole: headers and body\n"
 		"  redrive  sends them again, body and headers as they were, once the cause is mended; each letter is deleted when the\n"
-		"           stream has its message, and one that is rejected again comes back. Sent twice it counts once\n"
+		"           stream has its message, and one that is rejected again comes back. Sent twice it counts once. With --wait\n"
+		"           the outcomes are counted by status and code: 1 when one was rejected again, or has none in time\n"
 		"  discard  deletes them for good; asks first, without a terminal it needs --yes\n"
 		"\n"
 		"FILTERS: --tenant TENANT, --code CODE, --noun NOUN or --verb NOUN.VERB, --since TIME (2026-11-21T21:40:10Z, or 90s, 30m,\n"

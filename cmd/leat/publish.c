@@ -12,8 +12,6 @@
 
 #include "command.h"
 
-#include "leat/uuid.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,7 +21,6 @@
 #include <unistd.h>
 
 #define BATCH 500
-#define OUTCOME_TIMEOUTS 6 /* times publish_timeout_ms: a target that may still come is waited for */
 #define REFUSALS_TOLD 5
 
 struct publish {
@@ -31,8 +28,7 @@ struct publish {
 	struct publish_defaults says;
 	struct publish_lines lines;
 	struct leat_bus *bus;
-	struct leat_inbox *inbox; /* NULL unless --wait */
-	char reply_token[LEAT_UUID_TEXT_BYTES];
+	struct outcomes outcomes; /* not open unless --wait */
 	struct publish_message messages[BATCH];
 	struct leat_outgoing outgoing[BATCH];
 	size_t made; /* messages, over all batches */
@@ -115,7 +111,7 @@ static bool publish_batch(struct publish *publish, bool *some)
 	if (!store_batch(publish, count))
 		return false;
 	int64_t timeout_ms = publish->params->publish_timeout_ms * OUTCOME_TIMEOUTS;
-	if (publish->inbox != NULL && !publish_outcomes_print(publish->inbox, publish->messages, count, publish->made - count, timeout_ms))
+	if (publish->says.wait && !publish_outcomes_print(&publish->outcomes, publish->messages, count, publish->made - count, timeout_ms))
 		publish->rejected = true;
 	return go_on;
 }
@@ -172,19 +168,14 @@ static enum leat_kind connect_bus(struct publish *publish, struct leat_error *er
 		return err->kind;
 	if (!publish->says.wait)
 		return LEAT_OK;
-	struct leat_uuid token;
-	leat_uuid_random(&token);
-	leat_uuid_format(&token, publish->reply_token);
-	publish->says.reply_token = publish->reply_token;
+	publish->says.reply_token = publish->outcomes.token;
 	/* Envelopes name their tenants themselves. */
-	LEAT_BUF_SCOPED subject = LEAT_BUF_INIT;
-	leat_buf_printf(&subject, "leat.reply.%s.%s.*", publish->says.intent != NULL ? publish->says.tenant : "*", publish->reply_token);
-	return leat_inbox_open(&publish->inbox, publish->bus, leat_buf_text(&subject), err);
+	return outcomes_open(&publish->outcomes, publish->bus, publish->says.intent != NULL ? publish->says.tenant : "*", err);
 }
 
 static void publish_free(struct publish *publish)
 {
-	leat_inbox_close(publish->inbox);
+	outcomes_close(&publish->outcomes);
 	leat_bus_close(publish->bus);
 	for (size_t i = 0; i < BATCH; i++)
 		publish_message_fini(&publish->messages[i]);

@@ -2,6 +2,8 @@
 #ifndef LEAT_PUBLISH_H
 #define LEAT_PUBLISH_H
 
+#include "outcomes.h"
+
 #include "leat/buf.h"
 #include "leat/bus.h"
 #include "leat/error.h"
@@ -80,6 +82,6 @@ enum leat_kind publish_take_words(struct publish_defaults *says, const char **pa
  * True when all came and none was rejected.
  */
 bool publish_outcomes_print(
-	struct leat_inbox *inbox, const struct publish_message *messages, size_t count, size_t first, int64_t timeout_ms);
+	struct outcomes *outcomes, const struct publish_message *messages, size_t count, size_t first, int64_t timeout_ms);
 
 #endif

@@ -186,11 +186,8 @@ static void write_message(struct publish_message *out, const struct publish_defa
 		add_header(&out->headers, "Leat-Actor", says->actor);
 	add_id(&value, says, index);
 	add_header(&out->headers, "Leat-Id", leat_buf_text(&value));
-	if (says->wait) {
-		leat_buf_clear(&value);
-		leat_buf_printf(&value, "leat.reply.%s.%s.%zu", says->tenant, says->reply_token, index);
-		add_header(&out->headers, "Leat-Reply-To", leat_buf_text(&value));
-	}
+	if (says->wait)
+		outcomes_add_header(&out->headers, says->tenant, says->reply_token, index);
 }
 
 enum leat_kind publish_message_make(struct publish_message *out, const struct publish_defaults *defaults, const struct publish_line *line,

@@ -1,11 +1,5 @@
-/*
- * Outcomes, printed in the order of their lines. They come in any order, some twice (a redelivered intent repeats its reply), some never:
- * without a consumer nobody answers.
- */
+/* Outcomes, printed in the order of their lines: each as soon as all before it are there. */
 #include "publish.h"
-
-#include "leat/clock.h"
-#include "leat/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,22 +16,9 @@ struct collection {
 
 static bool is_rejected(const struct leat_msg *reply)
 {
-	struct leat_error err;
-	struct leat_json json;
-	if (leat_json_check(&json, reply->data, reply->data_bytes, PUBLISH_NESTING, &err) != LEAT_OK || json.type != LEAT_JSON_OBJECT)
-		return true; /* nothing that a consumer says */
-	LEAT_BUF_SCOPED scratch = LEAT_BUF_INIT;
-	struct leat_json_walk walk = leat_json_walk(&json);
-	struct leat_json name;
-	struct leat_json value;
-	while (leat_json_next(&walk, &name, &value)) {
-		struct leat_text key = leat_json_text(&name, &scratch);
-		if (key.bytes == 6 && memcmp(key.at, "status", 6) == 0) {
-			struct leat_text status = leat_json_text(&value, &scratch);
-			return status.bytes == 8 && memcmp(status.at, "rejected", 8) == 0;
-		}
-	}
-	return true;
+	struct outcome outcome;
+	outcome_read(&outcome, reply);
+	return strcmp(outcome.status, "rejected") == 0;
 }
 
 /* Prints what is there up to the first gap. */
@@ -52,17 +33,11 @@ static void print_ready(struct collection *all)
 	fflush(stdout);
 }
 
-/* Takes the message. True when it was one that was waited for. */
-static bool keep(struct collection *all, struct leat_msg *reply, size_t first)
+static void take(void *context, size_t place, struct leat_msg *reply)
 {
-	const char *last_token = strrchr(reply->subject, '.') + 1;
-	uint64_t index = strtoull(last_token, NULL, 10);
-	if (index < first || index - first >= all->count || all->replies[index - first].handle != NULL) {
-		leat_msg_free(reply);
-		return false;
-	}
-	all->replies[index - first] = *reply;
-	return true;
+	struct collection *all = context;
+	all->replies[place] = *reply;
+	print_ready(all);
 }
 
 static void print_rest(struct collection *all, int64_t timeout_ms)
@@ -84,20 +59,11 @@ static void print_rest(struct collection *all, int64_t timeout_ms)
 }
 
 bool publish_outcomes_print(
-	struct leat_inbox *inbox, const struct publish_message *messages, size_t count, size_t first, int64_t timeout_ms)
+	struct outcomes *outcomes, const struct publish_message *messages, size_t count, size_t first, int64_t timeout_ms)
 {
 	struct collection all = {messages, leat_alloc_zero(count, sizeof *all.replies), count, 0, true};
-	int64_t deadline_ms = leat_clock_ms() + timeout_ms;
-	for (size_t came = 0; came < count && leat_clock_ms() < deadline_ms;) {
-		struct leat_msg reply;
-		struct leat_error err;
-		if (leat_inbox_next(inbox, deadline_ms - leat_clock_ms(), &reply, &err) != LEAT_OK || !keep(&all, &reply, first))
-			continue;
-		came++;
-		deadline_ms = leat_clock_ms() + timeout_ms;
-		print_ready(&all);
-	}
-	print_rest(&all, timeout_ms);
+	if (outcomes_wait(outcomes, first, count, count, timeout_ms, take, &all) > 0)
+		print_rest(&all, timeout_ms);
 	for (size_t i = 0; i < count; i++)
 		leat_msg_free(&all.replies[i]);
 	free(all.replies);

@@ -103,6 +103,62 @@ Test(redrive_command, what_is_rejected_again_comes_back_with_its_first_origin)
 	expect_letters("");
 }
 
+/* As the relay would; no consumer runs. */
+static void bury(const char *subject, const char *code, const char *more)
+{
+	LEAT_BUF_SCOPED headers = LEAT_BUF_INIT;
+	leat_buf_printf(&headers, "Leat-Error-Code: %s\r\nLeat-Error: why\r\n%s", code, more);
+	rig_publish(&rig, subject, leat_buf_text(&headers), "{}");
+}
+
+#define ORIGIN                                                                                                                             \
+	"Leat-Origin-Subject: leat.intent." RIG_TENANT_A ".service.entity.merge\r\nLeat-Origin-Stream: LEAT_ENTITY\r\nLeat-Origin-Seq: 1\r\n"
+#define MERGE_A "leat.dead." RIG_TENANT_A ".entity.merge"
+
+/* The rows of the table of outcomes, in any number of spaces. */
+static void expect_outcomes(const char *name, const char *expected)
+{
+	char *output = rig_output(&rig, name);
+	LEAT_BUF_SCOPED found = LEAT_BUF_INIT;
+	char *table = strstr(output, "OUTCOME");
+	cr_assert_not_null(table, "%s", output);
+	for (char *line = strtok(table, "\n"); (line = strtok(NULL, "\n")) != NULL;) {
+		char words[3][32];
+		cr_assert_eq(sscanf(line, "%31s %31s %31s", words[0], words[1], words[2]), 3, "%s", line);
+		leat_buf_printf(&found, "%s %s %s\n", words[0], words[1], words[2]);
+	}
+	cr_expect_str_eq(leat_buf_text(&found), expected);
+	free(output);
+}
+
+#define OTHER "\"entity_id\":\"eeeeeeee-0000-4000-8000-000000000002\""
+
+Test(redrive_command, with_wait_the_outcomes_are_counted)
+{
+	make_letter();
+	rig_intent(&rig, RIG_TENANT_A, "entity.merge", "Leat-Reply-To: leat.reply." RIG_TENANT_A ".nobody.1\r\n", "{" OTHER ",\"content\":{}}");
+	rig_intent(&rig, RIG_TENANT_A, "entity.merge", NULL, "{" OTHER ",\"content\":{\"a\":1}}");
+	load_wait_settled(&rig, 5, 30);
+	load_wait_dead(&rig, 3, 30);
+	say_run(&rig, "redrive", 1, RIG_ARGS("dead", "redrive", "--all", "--wait"));
+	say_expect(&rig, "redrive", "3 sent again");
+	expect_outcomes("redrive", "applied - 1\nrejected not_found 2\n");
+	load_wait_dead(&rig, 2, 30);
+	rig_intent(&rig, RIG_TENANT_A, "entity.upsert", NULL, "{" OTHER ",\"entity_type\":\"t\"}");
+	say_run(&rig, "now", 0, RIG_ARGS("dead", "redrive", "--all", "--now", "--wait"));
+	expect_outcomes("now", "applied - 2\n");
+	expect_letters("");
+}
+
+Test(redrive_command, an_outcome_that_does_not_come_is_told)
+{
+	bury(MERGE_A, "internal", ORIGIN);
+	say_run(&rig, "redrive", 1, RIG_ARGS("dead", "redrive", "--all", "--wait", "--publish-timeout-ms", "200"));
+	say_expect(&rig, "redrive", "1 sent again");
+	say_expect_log(&rig, "redrive", "1 sent again, but no outcome within");
+	expect_letters("");
+}
+
 Test(redrive_command, many_go_in_the_order_of_their_messages)
 {
 	enum { MANY = 600 };
@@ -123,18 +179,6 @@ Test(redrive_command, many_go_in_the_order_of_their_messages)
 	load_wait_dead(&rig, 1, 30);
 	load_free(&load);
 }
-
-/* As the relay would; no consumer runs. */
-static void bury(const char *subject, const char *code, const char *more)
-{
-	LEAT_BUF_SCOPED headers = LEAT_BUF_INIT;
-	leat_buf_printf(&headers, "Leat-Error-Code: %s\r\nLeat-Error: why\r\n%s", code, more);
-	rig_publish(&rig, subject, leat_buf_text(&headers), "{}");
-}
-
-#define ORIGIN                                                                                                                             \
-	"Leat-Origin-Subject: leat.intent." RIG_TENANT_A ".service.entity.merge\r\nLeat-Origin-Stream: LEAT_ENTITY\r\nLeat-Origin-Seq: 1\r\n"
-#define MERGE_A "leat.dead." RIG_TENANT_A ".entity.merge"
 
 Test(redrive_command, what_cannot_be_sent_again_is_named_and_stays)
 {

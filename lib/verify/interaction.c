@@ -210,6 +210,12 @@ struct held {
 	bool whole;
 };
 
+/* A question that was withdrawn by a direct call is a new one when it is asked again. */
+static bool was_asked_anew(const struct verify_row *row, const struct leat_pg_result *page, size_t at)
+{
+	return row->direct && strcmp(leat_pg_text(page, at, 10), leat_pg_text(page, at, 11)) == 0;
+}
+
 static void compare_columns(struct verify_row *row, const void *of)
 {
 	const struct held *held = of;
@@ -224,13 +230,16 @@ static void compare_columns(struct verify_row *row, const void *of)
 	verify_row_text(row, "node_id", leat_pg_text(page, at, 6), question->node, position);
 	verify_row_text(row, "status", leat_pg_text(page, at, 7), question->status, position);
 	verify_row_json(row, "value", leat_pg_text(page, at, 8), question->value, position);
-	if (held->whole)
+	if (held->whole && !was_asked_anew(row, page, at))
 		verify_row_time(row, "created_at", leat_pg_text(page, at, 10), question->created_us, position);
 	verify_row_time(row, "asked_at", leat_pg_text(page, at, 11), question->asked_us, position);
 	verify_row_time(row, "expires_at", leat_pg_text(page, at, 12), question->expires_us, position);
 	verify_row_time(row, "claimed_at", leat_pg_text(page, at, 13), question->claimed_us, position);
 	verify_row_stamp(row, leat_pg_text(page, at, 9), position);
 }
+
+/* What leat.claim_interaction changes, and only in an open question. */
+static const char *const claimed[] = {"status", "claimed_at", NULL};
 
 static void compare_question(void *of, const struct leat_pg_result *page, size_t at)
 {
@@ -247,6 +256,8 @@ static void compare_question(void *of, const struct leat_pg_result *page, size_t
 		.tenant = &key.tenant,
 		.id = id,
 		.direct = strcmp(leat_pg_text(page, at, 14), "t") == 0};
+	if (question != NULL && question->there && strcmp(question->status, "open") == 0 && strcmp(leat_pg_text(page, at, 7), "answered") == 0)
+		row.direct_fields = claimed;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
 	if (question == NULL && strcmp(leat_pg_text(page, at, 9), "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");

@@ -1,6 +1,6 @@
 /*
  * One row of a table held against what the fold says, column by column: each difference is a finding. Of a row that was changed by a direct
- * call (leat.direct_changes) the differences are only counted, and it is reported once, as out of band.
+ * call (leat.direct_changes) the differences that such a call can make are only counted, and it is reported once, as out of band.
  */
 #ifndef LEAT_LIB_VERIFY_ROW_H
 #define LEAT_LIB_VERIFY_ROW_H
@@ -21,8 +21,10 @@ struct verify_row {
 	const struct leat_uuid *tenant;
 	const char *id;
 	bool direct;
-	bool quiet;         /* differences are counted, and not reported */
-	size_t differences; /* so far */
+	const char *const *direct_fields; /* what a direct call may have changed, with what stands below it ("a" and "a.b"); ends with NULL */
+	bool quiet;                       /* differences are counted, and not reported */
+	size_t differences;               /* so far */
+	size_t direct_differences;
 };
 
 /* Found and expected, NULL for null; position: the one that should have decided. */

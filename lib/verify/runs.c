@@ -154,7 +154,8 @@ static void compare_row(void *of, const struct leat_pg_result *page, size_t at)
 		.noun = "run",
 		.tenant = &tenant,
 		.id = id,
-		.direct = strcmp(leat_pg_text(page, at, VERIFY_RUN_DIRECT), "t") == 0};
+		.direct = strcmp(leat_pg_text(page, at, VERIFY_RUN_DIRECT), "t") == 0,
+		.direct_fields = verify_run_direct_fields};
 	bool all = verify_knows_all(fold->v, VERIFY_RUN);
 	if (known == NULL && strcmp(leat_pg_text(page, at, VERIFY_RUN_POSITION), "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");

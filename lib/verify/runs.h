@@ -55,6 +55,8 @@ struct verify_run_row {
 	size_t at;
 };
 void verify_compare_run(struct verify_row *row, const void *run_row);
+/* What leat.update_node_state changes. */
+extern const char *const verify_run_direct_fields[];
 /* node_states alone, JSON text: whole, and where it differs, node by node and member by member. */
 void verify_compare_states(struct verify_row *row, const struct verify_run *run, const char *found);
 

@@ -158,6 +158,52 @@ Test(verify_runs, direct_calls_and_inserts_are_out_of_band, .timeout = 120)
 	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2\nout_of_band member a 7", NULL);
 }
 
+#define USER_1 "'a0000000-0000-4000-8000-000000000001'"
+
+/* Run 2: x[0] was completed by a fact, x[1] by the call. Question 2: the call keeps no answer. */
+Test(verify_runs, direct_calls_do_not_hide_what_they_can_not_change, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig, "select leat.update_node_state(" THE_RUN("2") ", 'x[1]', 'completed', '8')");
+	rig_sql(&rig, "select leat.claim_interaction(" THE_QUESTION("2") ", '" RIG_TENANT_A "', 'c1', " USER_1 ")");
+	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2", NULL);
+	rig_sql(&rig,
+		"update leat.runs set agent_id = 'me', input = '{\"n\":1}', generation = 7, node_states = jsonb_set(jsonb_set(node_states,"
+		" '{x[0],output}', '70'), '{x[1],output}', '80') where id = " THE_RUN("2"));
+	rig_sql(
+		&rig, "update leat.interactions set payload = '4', value = '5', expected_user_id = " THE_RUN("2") " where id = " THE_QUESTION("2"));
+	char *start = rig_sql_text(&rig, "select max(position) from leat.activity where stream = 'LEAT_RUN' and target_id = " THE_RUN("2"));
+	char *done = rig_sql_text(&rig,
+		"select max(position) from leat.activity where stream = 'LEAT_RUN' and target_id = " THE_RUN(
+			"2") " and detail ->> 'node_id' = 'x[0]'");
+	char expected[1024];
+	snprintf(expected, sizeof expected,
+		"out_of_band run a 2\nfield run a 2 agent_id: me -> nothing @%s\nfield run a 2 input: {\"n\": 1} -> {} @%s\n"
+		"field run a 2 generation: 7 -> 1 @%s\nfield run a 2 node_states.x[0].output: 70 -> 7 @%s\n"
+		"out_of_band interaction a 2\nfield interaction a 2 payload: 4 -> 2 @8\nfield interaction a 2 value: 5 -> nothing @8\n"
+		"field interaction a 2 expected_user_id: d0000000-0000-4000-8000-000000000002 -> a0000000-0000-4000-8000-000000000001 @8\n",
+		start, start, start, done);
+	free(start);
+	free(done);
+	verify_expect(&rig, 1, expected, NULL);
+}
+
+/* What comes after them is folded as the database did, or is explained. */
+Test(verify_runs, intents_after_direct_calls_are_no_difference, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig, "select leat.withdraw_interaction(" THE_QUESTION("2") ", '" RIG_TENANT_A "', 'c1', " USER_1 ")");
+	control("interaction.ask", "{" QUESTION("2") ",\"expected_user_id\":\"a0000000-0000-4000-8000-000000000001\",\"payload\":22}");
+	rig_sql(&rig, "select leat.update_node_state(" THE_RUN("2") ", 'x[1]', 'failed', null, 'by hand')");
+	rig_sql(&rig, "select leat.update_node_state(" THE_RUN("2") ", 'x[2]', 'running')");
+	run("node", NODE("2", "x[2]", DONE("9")));
+	wait_settled();
+	run("retry", "{" RUN("2") "}");
+	run("node", NODE("2", "x[1]", DONE("8")));
+	wait_settled();
+	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2", NULL);
+}
+
 /* Run 2 is dropped or kept when it is half told, whichever pass it is in. */
 Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
 {

@@ -92,7 +92,10 @@ struct held {
 	bool whole;
 };
 
-/* Page: tenant, user, role, position, created, updated. */
+/* A row that direct SQL inserted is older than the intent that sets it. */
+static const char *const inserted[] = {"created_at", NULL};
+
+/* Page: tenant, user, role, position, created, updated, inserted directly. */
 static void compare_columns(struct verify_row *row, const void *of)
 {
 	const struct held *held = of;
@@ -115,6 +118,8 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 	leat_uuid_parse(&key.id, id, strlen(id));
 	struct member *member = verify_ids_find(&fold->all, &key);
 	struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "member", .tenant = &key.tenant, .id = id};
+	row.direct = strcmp(leat_pg_text(page, at, 6), "t") == 0;
+	row.direct_fields = inserted;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
 	if (member == NULL && strcmp(position, "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
@@ -126,6 +131,8 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 			"no member.set in the stream made it");
 	else
 		verify_row_compare(&row, &verify_members, compare_columns, &(struct held){member, page, at, all || member->whole});
+	if (row.direct_differences > 0)
+		verify_row_end(&row);
 	if (member != NULL)
 		member->seen = true;
 }
@@ -135,7 +142,7 @@ static enum leat_kind compare(void *of, struct leat_error *err)
 	struct members *fold = of;
 	if (verify_each_row(fold->v, &verify_members,
 			"select m.tenant_id, m.user_id, m.role, m.position, " VERIFY_US("m.created_at") ", " VERIFY_US(
-				"m.updated_at") " from leat.members m where true",
+				"m.updated_at") ", " VERIFY_DIRECT("member_inserted", "m.tenant_id", "m.user_id") " from leat.members m where true",
 			"m.user_id", compare_member, fold, err) != LEAT_OK)
 		return err->kind;
 	struct verify_id key;

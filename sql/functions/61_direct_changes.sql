@@ -1,4 +1,5 @@
--- Changes past the streams, by the functions that any SQL client may call: noted, so that `leat verify` can tell them from rows that are wrong.
+-- Changes past the streams, by the functions that any SQL client may call, and members that direct SQL had inserted before an intent set them
+-- (`member_inserted`): noted, so that `leat verify` can tell them from rows that are wrong.
 
 -- Index: the primary key.
 create or replace function leat.note_direct_change(p_noun text, p_tenant uuid, p_id uuid) returns void
@@ -18,7 +19,7 @@ as $$
 	delete from leat.direct_changes d
 	using (
 		select c.noun, c.tenant_id, c.id from leat.direct_changes c
-		where c.noun = case p_stream when 'LEAT_RUN' then 'run' when 'LEAT_CONTROL' then 'interaction' end
+		where c.noun = any (case p_stream when 'LEAT_RUN' then '{run}'::text[] when 'LEAT_CONTROL' then '{interaction,member_inserted}' end)
 			and c.at < p_before - interval '1 hour'
 		order by c.at limit p_limit) old
 	where d.noun = old.noun and d.tenant_id = old.tenant_id and d.id = old.id

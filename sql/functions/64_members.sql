@@ -26,11 +26,12 @@ declare
 	v_becomes constant text := case p_intent.verb when 'set' then p_intent.body ->> 'role' end;
 	v_forbidden text := leat.forbids('member.' || p_intent.verb, p_intent.tenant, p_intent.role, p_intent.actor);
 	v_was text;
+	v_position bigint;
 begin
 	if v_forbidden is not null then
 		return row('forbidden', v_forbidden, null)::leat.decision;
 	end if;
-	select m.role into v_was from leat.members m where m.tenant_id = p_intent.tenant and m.user_id = p_intent.target for update;
+	select m.role, m.position into v_was, v_position from leat.members m where m.tenant_id = p_intent.tenant and m.user_id = p_intent.target for update;
 	if p_intent.verb = 'remove' and v_was is null then
 		return row('not_found', format('%s is no member of this tenant', p_intent.target), null)::leat.decision;
 	elsif p_intent.role = 'user' then
@@ -46,6 +47,9 @@ begin
 			values (p_intent.tenant, p_intent.target, v_becomes, p_intent.position, p_intent.at, p_intent.at)
 			on conflict (tenant_id, user_id) do update
 			set role = excluded.role, position = excluded.position, updated_at = excluded.updated_at;
+			if v_position = 0 then -- direct SQL inserted it, and the row won't tell any more
+				perform leat.note_direct_change('member_inserted', p_intent.tenant, p_intent.target);
+			end if;
 		when 'remove' then
 			delete from leat.members m where m.tenant_id = p_intent.tenant and m.user_id = p_intent.target;
 	end case;

@@ -158,6 +158,36 @@ Test(verify_runs, direct_calls_and_inserts_are_out_of_band, .timeout = 120)
 	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2\nout_of_band member a 7", NULL);
 }
 
+/* A time of its own, also where an intent says more of the member later. */
+Test(verify_runs, a_member_inserted_directly_is_out_of_band_once_it_is_set, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig,
+		"insert into leat.members (tenant_id, user_id, role) values ('" RIG_TENANT_A
+		"', 'a0000000-0000-4000-8000-000000000007', 'editor')");
+	control("member.set", "{" USER "7\",\"role\":\"admin\"}");
+	control("member.set", "{" USER "7\",\"role\":\"viewer\"}");
+	uint64_t last_set = control_seq;
+	wait_settled();
+	verify_expect(&rig, 0, "out_of_band member a 7", NULL);
+	rig_sql(&rig, "update leat.members set created_at = '2020-01-01 00:00:00+00', role = 'owner'");
+	char *first = rig_sql_text(&rig,
+		"select to_char(message_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from leat.activity where stream = "
+		"'LEAT_CONTROL' and position = 1");
+	char expected[512];
+	snprintf(expected, sizeof expected,
+		"out_of_band member a 7\nfield member a 7 role: owner -> viewer @%" PRIu64 "\n"
+		"field member a 1 created_at: \"2020-01-01T00:00:00.000000Z\" -> \"%s\" @2",
+		last_set, first);
+	free(first);
+	verify_expect(&rig, 1, expected, NULL);
+	control("member.remove", "{" USER "1\"}");
+	control("member.remove", "{" USER "7\"}");
+	control("member.set", "{" USER "7\",\"role\":\"viewer\"}");
+	wait_settled();
+	verify_expect(&rig, 0, "", NULL);
+}
+
 #define USER_1 "'a0000000-0000-4000-8000-000000000001'"
 
 /* Run 2: x[0] was completed by a fact, x[1] by the call. Question 2: the call keeps no answer. */

@@ -106,7 +106,7 @@ enum leat_kind explain_ask_messages(struct explain *explain, struct leat_error *
 	if (json_is_null(json_object_get(found, "row")) && json_array_size(messages) == 0)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_NOT_FOUND,
 			"tenant %s has no %s %s, and the ledger no message that names it (one that could not be read names nothing: see `leat dead "
-		    "list`)",
+			"list`)",
 			explain->tenant, explain->noun != NULL ? explain->noun : "entity, workflow, run, interaction or member", explain->entity);
 	json_array_foreach(messages, i, message)
 	{

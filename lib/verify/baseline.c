@@ -1,38 +1,39 @@
 /*
- * Writing and reading baselines. Values are kept as hashes: enough to find a difference, and the file holds nobody's data.
+ * Writing and reading baselines.
  *
- * Everything up to the position is in the rows of the snapshot, since it is below the floor and below all that is parked. What the rows
- * hold of later intents is no harm: folding those once more changes nothing. Fails when the file can't be written or read, or is not one.
+ * Everything up to a stream's position is in the rows of the snapshot, since it is below the floor and below all that is parked. What the
+ * rows hold of later messages is no harm: folding those once more changes nothing in an entity, and the other folds pass over what a row's
+ * own position says it has. Fails when the file can't be written or read, or is not one.
  */
 #include "baseline.h"
 
+#include "reading.h"
 #include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2, MODE = 0600 };
 
 /* ---- writing ---- */
 
+bool baseline_is_wanted(const struct verify *v)
+{
+	return v->baseline != NULL;
+}
+
 static void write_line(FILE *out, json_t *line)
 {
+	if (line == NULL)
+		abort();
 	json_dumpf(line, out, JSON_COMPACT);
 	fputc('\n', out);
 	json_decref(line);
-}
-
-static json_t *text_or_null(const char *text)
-{
-	json_t *value = text != NULL ? json_string(text) : json_null();
-	if (value == NULL)
-		abort();
-	return value;
 }
 
 static char *partial_name(const struct verify *v)
@@ -42,64 +43,97 @@ static char *partial_name(const struct verify *v)
 	return leat_buf_take(&name);
 }
 
-/* Below what is parked too: that will be written later, at its own position. */
-static enum leat_kind find_position(struct verify *v, int64_t *position, struct leat_error *err)
+/* Of each stream the floor, and below what is parked: that will be written later, at its own position. */
+static enum leat_kind find_positions(struct verify *v, json_t *positions, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *parked = NULL;
-	if (leat_pg_run_sql(v->pg, "select min(p.position) from leat.parked p where p.stream = 'LEAT_ENTITY'", &parked, err) != LEAT_OK)
+	if (leat_pg_run_sql(v->pg, "select p.stream, min(p.position) from leat.parked p group by p.stream", &parked, err) != LEAT_OK)
 		return err->kind;
-	*position = v->sources[VERIFY_ENTITY].floor;
-	if (leat_pg_text(parked, 0, 0) != NULL && leat_pg_int8(parked, 0, 0) <= *position)
-		*position = leat_pg_int8(parked, 0, 0) - 1;
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
+		int64_t position = v->sources[stream].floor;
+		for (size_t row = 0; row < leat_pg_rows(parked); row++) {
+			bool same = strcmp(leat_pg_text(parked, row, 0), verify_stream_name(stream)) == 0;
+			if (same && leat_pg_int8(parked, row, 1) <= position)
+				position = leat_pg_int8(parked, row, 1) - 1;
+		}
+		json_object_set_new(positions, verify_stream_name(stream), json_integer(position));
+	}
 	return LEAT_OK;
 }
 
 enum leat_kind baseline_begin(struct verify *v, struct leat_error *err)
 {
-	int64_t position = 0;
 	if (v->options->write == NULL)
 		return LEAT_OK;
-	if (find_position(v, &position, err) != LEAT_OK)
+	json_t *positions = json_object();
+	if (find_positions(v, positions, err) != LEAT_OK) {
+		json_decref(positions);
 		return err->kind;
+	}
 	char *name = partial_name(v);
-	v->baseline = fopen(name, "w");
-	if (v->baseline == NULL)
+	int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MODE);
+	v->baseline = file < 0 ? NULL : fdopen(file, "w");
+	json_t *first = json_pack("{s:i, s:o}", "leat_baseline", VERSION, "positions", positions);
+	if (v->baseline == NULL) {
 		leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "%s: %s", name, strerror(errno));
-	else
-		write_line(v->baseline,
-			json_pack("{s:i, s:s, s:I}", "leat_baseline", VERSION, "stream", verify_stream_name(VERIFY_ENTITY), "position",
-				(json_int_t)position));
+		json_decref(first);
+	} else {
+		write_line(v->baseline, first);
+	}
 	free(name);
 	return v->baseline == NULL ? err->kind : LEAT_OK;
 }
 
-void baseline_add(struct verify *v, const struct entity *entity)
+void baseline_add(struct verify *v, const char *noun, json_t *row)
 {
-	if (v->baseline == NULL)
-		return;
-	char tenant[LEAT_UUID_TEXT_BYTES];
-	char id[LEAT_UUID_TEXT_BYTES];
-	leat_uuid_format(&entity->tenant, tenant);
-	leat_uuid_format(&entity->id, id);
-	json_t *fields = json_array();
-	for (size_t i = 0; i < entity->count; i++) {
-		const struct entity_field *field = &entity->fields[i];
-		char hash[LEAT_UUID_TEXT_BYTES];
-		if (field->position == ENTITY_NEVER)
-			continue;
-		if (!field->removed && !field->hashed)
-			entity_hash(hash, entity_value(field), field->value_bytes);
-		json_array_append_new(fields,
-			json_pack("[i, s, I, o]", (int)field->part, field->text, (json_int_t)field->position,
-				text_or_null(field->hashed ? entity_value(field)
-						: field->removed   ? NULL
-										   : hash)));
-	}
-	write_line(v->baseline,
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "tenant", tenant, "id", id, "deleted", (json_int_t)entity->deleted,
-			"since", (json_int_t)entity->since, "typed", (json_int_t)entity->type_since, "last", (json_int_t)entity->last, "type",
-			text_or_null(entity->type), "key", text_or_null(entity->key), "fields", fields));
+	write_line(v->baseline, json_pack("{s:s, s:o}", "noun", noun, "row", row));
 	v->baseline_rows++;
+}
+
+static json_t *pack_hash(const char *json, size_t bytes)
+{
+	char hash[LEAT_UUID_TEXT_BYTES];
+	verify_json_hash(hash, json, bytes);
+	return json_string(hash);
+}
+
+static json_t *pack_members(const char *text)
+{
+	struct leat_json object = verify_json(text, strlen(text));
+	struct leat_json_walk walk = leat_json_walk(&object);
+	json_t *hashes = json_object();
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *member = verify_copy_text(&name);
+		json_object_set_new(hashes, member, pack_hash(value.source.at, value.source.bytes));
+		free(member);
+	}
+	return hashes;
+}
+
+static json_t *pack_column(const char *text, enum baseline_column as)
+{
+	if (text == NULL)
+		return json_null();
+	switch (as) {
+	case BASELINE_TEXT:
+		return json_string(text);
+	case BASELINE_HASH:
+		return json_pack("{s:o}", "hash", pack_hash(text, strlen(text)));
+	case BASELINE_MEMBERS:
+		return json_pack("{s:o}", "members", pack_members(text));
+	}
+	return NULL;
+}
+
+void baseline_add_row(
+	struct verify *v, const char *noun, const struct leat_pg_result *page, size_t at, int columns, const enum baseline_column *as)
+{
+	if (!baseline_is_wanted(v))
+		return;
+	json_t *row = json_array();
+	for (int column = 0; column < columns; column++)
+		json_array_append_new(row, pack_column(leat_pg_text(page, at, column), as == NULL ? BASELINE_TEXT : as[column]));
+	baseline_add(v, noun, row);
 }
 
 enum leat_kind baseline_end(struct verify *v, bool keep, struct leat_error *err)
@@ -153,8 +187,20 @@ static enum leat_kind next_line(struct lines *lines, json_t **out, struct leat_e
 	return *out != NULL ? LEAT_OK : refuse(lines, "this is no baseline", err);
 }
 
-static enum leat_kind open_lines(struct lines *lines, const char *name, int64_t *position, struct leat_error *err)
+static bool read_positions(struct verify *v, json_t *positions)
 {
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
+		const json_t *position = json_object_get(positions, verify_stream_name(stream));
+		if (!json_is_integer(position))
+			return false;
+		v->sources[stream].base = json_integer_value(position);
+	}
+	return true;
+}
+
+static enum leat_kind open_lines(struct verify *v, struct lines *lines, struct leat_error *err)
+{
+	const char *name = v->options->baseline;
 	*lines = (struct lines){.name = name, .in = fopen(name, "r")};
 	if (lines->in == NULL)
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "%s: %s", name, strerror(errno));
@@ -162,85 +208,44 @@ static enum leat_kind open_lines(struct lines *lines, const char *name, int64_t 
 	if (next_line(lines, &first, err) != LEAT_OK)
 		return err->kind;
 	int version = 0;
-	const char *stream = "";
-	json_int_t read = 0;
-	bool fine = json_unpack(first, "{s:i, s:s, s:I}", "leat_baseline", &version, "stream", &stream, "position", &read) == 0 &&
-		version == VERSION && strcmp(stream, verify_stream_name(VERIFY_ENTITY)) == 0;
+	json_t *positions = NULL;
+	bool fine = json_unpack(first, "{s:i, s:o}", "leat_baseline", &version, "positions", &positions) == 0 && version == VERSION &&
+		read_positions(v, positions);
 	json_decref(first);
-	*position = read;
 	return fine ? LEAT_OK : refuse(lines, "this is no baseline of this version", err);
 }
 
-enum leat_kind baseline_read_position(struct verify *v, struct leat_error *err)
+enum leat_kind baseline_read_positions(struct verify *v, struct leat_error *err)
 {
 	LINES_SCOPED lines = {0};
 	if (v->options->baseline == NULL)
 		return LEAT_OK;
-	return open_lines(&lines, v->options->baseline, &v->sources[VERIFY_ENTITY].base, err);
-}
-
-static bool load_fields(struct entity *entity, const json_t *fields)
-{
-	const json_t *field;
-	size_t i;
-	json_array_foreach(fields, i, field)
-	{
-		int part;
-		const char *name;
-		json_int_t position;
-		const json_t *hash;
-		if (json_unpack((json_t *)field, "[i, s, I, o]", &part, &name, &position, &hash) != 0 || part < 0 || part >= ENTITY_PARTS)
-			return false;
-		const char *value = json_string_value(hash);
-		struct entity_field *written = entity_write(
-			entity, (enum entity_part)part, (struct leat_text){name, strlen(name)}, value, value != NULL ? strlen(value) : 0, position);
-		if (written == NULL)
-			return false;
-		written->hashed = value != NULL;
+	if (open_lines(v, &lines, err) != LEAT_OK)
+		return err->kind;
+	for (enum verify_stream stream = 0; stream < VERIFY_STREAMS; stream++) {
+		const struct source *source = &v->sources[stream];
+		if (source->base > source->floor)
+			verify_doubt(v, "%s: the baseline stands at %" PRId64 ", and what is settled ends at %" PRId64 "; is it of this database?",
+				verify_stream_name(stream), source->base, source->floor);
 	}
-	return true;
+	return LEAT_OK;
 }
 
 /* False when the line is not one of a row. */
-static bool load_row(const struct verify *v, struct entity_table *table, json_t *line)
+static bool load_row(json_t *line, bool (*load)(void *context, const char *noun, const json_t *row), void *context)
 {
-	const char *tenant_text;
-	const char *id_text;
-	json_int_t deleted;
-	json_int_t since;
-	json_int_t typed;
-	json_int_t last;
-	const json_t *type;
-	const json_t *key;
-	const json_t *fields;
-	struct leat_uuid tenant;
-	struct leat_uuid id;
-	if (json_unpack(line, "{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "tenant", &tenant_text, "id", &id_text, "deleted", &deleted,
-			"since", &since, "typed", &typed, "last", &last, "type", &type, "key", &key, "fields", &fields) != 0 ||
-		!leat_uuid_parse(&tenant, tenant_text, strlen(tenant_text)) || !leat_uuid_parse(&id, id_text, strlen(id_text)))
-		return false;
-	if (!verify_in_pass(v, &id))
-		return true;
-	struct entity *entity = entity_table_get(table, &tenant, &id);
-	table->bytes -= entity_bytes(entity);
-	entity->deleted = deleted > entity->deleted ? deleted : entity->deleted;
-	entity->since = since > entity->deleted ? since : ENTITY_NEVER;
-	entity->type_since = typed;
-	entity->last = last;
-	entity->type = json_is_string(type) ? leat_strdup(json_string_value(type)) : NULL;
-	entity->key = json_is_string(key) ? leat_strdup(json_string_value(key)) : NULL;
-	bool fine = load_fields(entity, fields);
-	table->bytes += entity_bytes(entity);
-	return fine;
+	const char *noun;
+	json_t *row;
+	return json_unpack(line, "{s:s, s:o}", "noun", &noun, "row", &row) == 0 && load(context, noun, row);
 }
 
-enum leat_kind baseline_load(struct verify *v, struct entity_table *table, struct leat_error *err)
+enum leat_kind baseline_load(
+	struct verify *v, bool (*load)(void *context, const char *noun, const json_t *row), void *context, struct leat_error *err)
 {
 	LINES_SCOPED lines = {0};
-	int64_t position;
 	if (v->options->baseline == NULL)
 		return LEAT_OK;
-	if (open_lines(&lines, v->options->baseline, &position, err) != LEAT_OK)
+	if (open_lines(v, &lines, err) != LEAT_OK)
 		return err->kind;
 	for (uint64_t rows = 0;; rows++) {
 		json_t *line;
@@ -248,11 +253,48 @@ enum leat_kind baseline_load(struct verify *v, struct entity_table *table, struc
 			return err->kind;
 		const json_t *end = json_object_get(line, "end");
 		bool ended = end != NULL;
-		bool fine = ended ? (uint64_t)json_integer_value(end) == rows : load_row(v, table, line);
+		bool fine = ended ? (uint64_t)json_integer_value(end) == rows : load_row(line, load, context);
 		json_decref(line);
 		if (!fine)
 			return refuse(&lines, ended ? "the baseline is cut off" : "a line is no row", err);
 		if (ended)
 			return LEAT_OK;
 	}
+}
+
+/* ---- columns ---- */
+
+const char *baseline_text(const json_t *row, size_t column)
+{
+	return json_string_value(json_array_get(row, column));
+}
+
+int64_t baseline_number(const json_t *row, size_t column)
+{
+	const char *text = baseline_text(row, column);
+	return text == NULL ? VERIFY_NEVER : strtoll(text, NULL, 10);
+}
+
+bool baseline_id(const json_t *row, size_t column, struct leat_uuid *out)
+{
+	const char *text = baseline_text(row, column);
+	return text != NULL && leat_uuid_parse(out, text, strlen(text));
+}
+
+char *baseline_copy(const json_t *row, size_t column)
+{
+	const char *text = baseline_text(row, column);
+	return text == NULL ? NULL : leat_strdup(text);
+}
+
+struct verify_value baseline_value(const json_t *row, size_t column)
+{
+	const json_t *value = json_array_get(row, column);
+	const char *hash = json_string_value(json_object_get(value, "hash"));
+	const json_t *members = json_object_get(value, "members");
+	if (hash != NULL)
+		return (struct verify_value){leat_strdup(hash), true};
+	if (members != NULL)
+		return (struct verify_value){json_dumps(members, JSON_COMPACT), true};
+	return (struct verify_value){baseline_copy(row, column), false};
 }

@@ -4,7 +4,7 @@
  * Happy path: every entity of the fold has its row, every row its entity. An entity without a row and a row without an entity that have the
  * same id are one that was moved to another tenant. A row that only lost messages can have made is counted as not known.
  */
-#include "baseline.h"
+#include "entity.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -53,10 +53,16 @@ static void *open_fold(struct verify *v, struct leat_error *err)
 {
 	struct entities *fold = leat_alloc_zero(1, sizeof *fold);
 	fold->v = v;
-	if (delete_redriven(fold, err) == LEAT_OK && baseline_load(v, &fold->table, err) == LEAT_OK)
+	if (delete_redriven(fold, err) == LEAT_OK)
 		return fold;
 	close_fold(fold);
 	return NULL;
+}
+
+static bool load(void *context, const char *noun, const json_t *row)
+{
+	struct entities *fold = context;
+	return strcmp(noun, "entity") != 0 || entity_baseline_load(fold->v, &fold->table, row);
 }
 
 static void feed(void *context, const struct verify_fact *fact)
@@ -113,13 +119,13 @@ static void compare_row(struct entities *fold, const struct entity_row *row)
 	verify_count(fold->v, &verify_entities, 1);
 	if (folded == NULL) {
 		judge_stranger(fold, &row->entity);
-		baseline_add(fold->v, &row->entity);
+		entity_baseline_add(fold->v, &row->entity);
 		return;
 	}
 	bool known = entity_compare(fold->v, folded, row);
 	if (!known)
 		verify_count_unknown(fold->v, &verify_entities, 1);
-	baseline_add(fold->v, known ? folded : &row->entity);
+	entity_baseline_add(fold->v, known ? folded : &row->entity);
 	folded->compared = true;
 }
 
@@ -193,6 +199,7 @@ const struct verify_fold verify_entities = {
 	.noun = "entities",
 	.streams = 1u << VERIFY_ENTITY,
 	.open = open_fold,
+	.load = load,
 	.feed = feed,
 	.narrow = narrow,
 	.bytes = bytes,

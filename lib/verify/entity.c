@@ -124,16 +124,6 @@ const char *entity_value(const struct entity_field *field)
 	return field->removed ? NULL : field->text + field->name_bytes + 1;
 }
 
-void entity_hash(char out[LEAT_UUID_TEXT_BYTES], const char *value, size_t bytes)
-{
-	static const struct leat_uuid space = {{0}};
-	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
-	struct leat_uuid hash;
-	verify_json_canonical(&text, value, bytes);
-	leat_uuid_from_name(&hash, &space, text.data, text.len);
-	leat_uuid_format(&hash, out);
-}
-
 /* ---- life and death ---- */
 
 static void set_text(char **text, const char *value, size_t bytes)

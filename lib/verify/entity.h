@@ -22,7 +22,7 @@ struct entity_field {
 	uint32_t value_bytes;
 	enum entity_part part;
 	bool removed;     /* there is no value */
-	bool hashed;      /* the value is what entity_hash makes of it: from a baseline */
+	bool hashed;      /* the value is what verify_json_hash makes of it: from a baseline */
 	bool direct;      /* of a row: a direct call wrote it */
 	int64_t position; /* of a row: ENTITY_NEVER when it has none */
 };
@@ -58,8 +58,6 @@ void entity_upsert(struct entity *entity, const char *type, size_t type_bytes, c
 void entity_delete(struct entity *entity, int64_t position);
 
 const char *entity_value(const struct entity_field *field); /* NULL: it is removed */
-/* What stands for a value in a baseline: a UUID of the canonical text. */
-void entity_hash(char out[LEAT_UUID_TEXT_BYTES], const char *value, size_t bytes);
 
 /* ---- all of them: entity_table.c ---- */
 
@@ -82,6 +80,13 @@ void entity_table_free(struct entity_table *table);
 /* Each target that `wants` lets through gets its share. */
 void entity_apply(struct entity_table *table, const struct verify_fact *fact,
 	bool (*wants)(const struct verify *v, const struct leat_uuid *id), const struct verify *v);
+
+/* ---- in a baseline: entity_baseline.c ---- */
+
+/* Writes it, where a baseline is written. */
+void entity_baseline_add(struct verify *v, const struct entity *entity);
+/* What `line` says, unless it is not of the pass. False: it is none. */
+bool entity_baseline_load(const struct verify *v, struct entity_table *table, const json_t *line);
 
 /* ---- rows: entity_rows.c ---- */
 

@@ -122,7 +122,7 @@ static bool same_value(const struct entity_field *found, const struct entity_fie
 	if (!expected->hashed)
 		return verify_json_equal(entity_value(found), found->value_bytes, entity_value(expected), expected->value_bytes);
 	char hash[LEAT_UUID_TEXT_BYTES];
-	entity_hash(hash, entity_value(found), found->value_bytes);
+	verify_json_hash(hash, entity_value(found), found->value_bytes);
 	return strcmp(hash, entity_value(expected)) == 0;
 }
 

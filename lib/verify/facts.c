@@ -229,9 +229,10 @@ static void explain_lost(struct verify *v, const struct source *source, const st
 		verify_doubt(v, "%s: the database is ahead of the stream: it settled %" PRId64 "..%" PRId64 ", the stream ends at %" PRIu64, name,
 			first, last, source->state.last_seq);
 	else if ((uint64_t)last < source->state.first_seq || (uint64_t)first < source->state.first_seq)
-		verify_doubt(v, "%s: %" PRId64 "..%" PRId64 " are gone: the stream keeps what is younger, and begins at %" PRIu64 "; %s", name,
-			first, last, source->state.first_seq,
-			source->stream == VERIFY_ENTITY ? "go on from a baseline (`leat baseline`)" : "of what they made nobody can tell");
+		verify_doubt(v,
+			"%s: %" PRId64 "..%" PRId64 " are gone: the stream keeps what is younger, and begins at %" PRIu64
+			"; go on from a baseline (`leat baseline`)",
+			name, first, last, source->state.first_seq);
 	else
 		verify_doubt(v, "%s: %" PRId64 "..%" PRId64 " are gone from the middle of the stream", name, first, last);
 }

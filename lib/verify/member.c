@@ -2,6 +2,7 @@
  * Members, as the fold of member.set and member.remove, held against leat.members. Who was removed is remembered: a row that is there all
  * the same is a finding.
  */
+#include "baseline.h"
 #include "ids.h"
 #include "reading.h"
 #include "row.h"
@@ -59,6 +60,37 @@ static void narrow(void *of)
 	verify_ids_narrow(&fold->all, fold->v, drop, fold);
 }
 
+static struct member *add(struct members *fold, const struct verify_id *key)
+{
+	struct member *member = leat_alloc_zero(1, sizeof *member);
+	verify_ids_add(&fold->all, key, member);
+	return member;
+}
+
+/* ---- facts ---- */
+
+/* Columns of a row, in the snapshot and in a baseline; the last, whether direct SQL inserted it, in the snapshot alone. */
+enum { TENANT, USER, ROLE, POSITION, CREATED, UPDATED, COLUMNS, INSERTED = COLUMNS };
+
+static bool load(void *of, const char *noun, const json_t *row)
+{
+	struct members *fold = of;
+	struct verify_id key = {0};
+	if (strcmp(noun, "member") != 0)
+		return true;
+	const char *role = baseline_text(row, ROLE);
+	if (role == NULL || !baseline_id(row, TENANT, &key.tenant) || !baseline_id(row, USER, &key.id))
+		return false;
+	if (!verify_in_pass(fold->v, &key.id) || verify_ids_find(&fold->all, &key) != NULL)
+		return true;
+	*add(fold, &key) = (struct member){.role = leat_strdup(role),
+		.position = baseline_number(row, POSITION),
+		.created_us = baseline_number(row, CREATED),
+		.updated_us = baseline_number(row, UPDATED),
+		.whole = true};
+	return true;
+}
+
 static void feed(void *of, const struct verify_fact *fact)
 {
 	struct members *fold = of;
@@ -68,10 +100,10 @@ static void feed(void *of, const struct verify_fact *fact)
 	if (!verify_in_pass(fold->v, &key.id))
 		return;
 	struct member *member = verify_ids_find(&fold->all, &key);
-	if (member == NULL) {
-		member = leat_alloc_zero(1, sizeof *member);
-		verify_ids_add(&fold->all, &key, member);
-	}
+	if (member == NULL)
+		member = add(fold, &key);
+	else if (fact->position <= member->position)
+		return; /* the baseline has it */
 	struct leat_json body = verify_json(fact->body, fact->body_bytes);
 	struct leat_json role = verify_json_member(&body, "role");
 	bool was_there = member->role != NULL;
@@ -85,6 +117,8 @@ static void feed(void *of, const struct verify_fact *fact)
 	member->unsure = member->unsure || fact->hole;
 }
 
+/* ---- the table ---- */
+
 struct held {
 	const struct member *member;
 	const struct leat_pg_result *page;
@@ -95,39 +129,40 @@ struct held {
 /* A row that direct SQL inserted is older than the intent that sets it. */
 static const char *const inserted[] = {"created_at", NULL};
 
-/* Page: tenant, user, role, position, created, updated, inserted directly. */
 static void compare_columns(struct verify_row *row, const void *of)
 {
 	const struct held *held = of;
 	const struct member *member = held->member;
-	verify_row_text(row, "role", leat_pg_text(held->page, held->at, 2), member->role, member->position);
+	verify_row_text(row, "role", leat_pg_text(held->page, held->at, ROLE), member->role, member->position);
 	if (held->whole)
-		verify_row_time(row, "created_at", leat_pg_text(held->page, held->at, 4), member->created_us, member->position);
-	verify_row_time(row, "updated_at", leat_pg_text(held->page, held->at, 5), member->updated_us, member->position);
-	verify_row_stamp(row, leat_pg_text(held->page, held->at, 3), member->position);
+		verify_row_time(row, "created_at", leat_pg_text(held->page, held->at, CREATED), member->created_us, member->position);
+	verify_row_time(row, "updated_at", leat_pg_text(held->page, held->at, UPDATED), member->updated_us, member->position);
+	verify_row_stamp(row, leat_pg_text(held->page, held->at, POSITION), member->position);
 }
 
 static void compare_member(void *of, const struct leat_pg_result *page, size_t at)
 {
 	struct members *fold = of;
 	struct verify_id key = {0};
-	const char *tenant = leat_pg_text(page, at, 0);
-	const char *id = leat_pg_text(page, at, 1);
-	const char *position = leat_pg_text(page, at, 3);
+	const char *tenant = leat_pg_text(page, at, TENANT);
+	const char *id = leat_pg_text(page, at, USER);
+	const char *position = leat_pg_text(page, at, POSITION);
 	leat_uuid_parse(&key.tenant, tenant, strlen(tenant));
 	leat_uuid_parse(&key.id, id, strlen(id));
 	struct member *member = verify_ids_find(&fold->all, &key);
 	struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "member", .tenant = &key.tenant, .id = id};
-	row.direct = strcmp(leat_pg_text(page, at, 6), "t") == 0;
+	row.direct = strcmp(leat_pg_text(page, at, INSERTED), "t") == 0;
 	row.direct_fields = inserted;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
+	if (strcmp(position, "0") != 0) /* else it is no business of the streams */
+		baseline_add_row(fold->v, "member", page, at, COLUMNS, NULL);
 	if (member == NULL && strcmp(position, "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((member == NULL && !all) || (member != NULL && member->unsure) ||
 		((member == NULL || member->role == NULL) && verify_row_is_lost(&row)))
 		verify_count_unknown(fold->v, &verify_members, 1);
 	else if (member == NULL || member->role == NULL)
-		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, 2), NULL, member == NULL ? 0 : member->position,
+		verify_row_report(&row, LEAT_VERIFY_EXTRA, leat_pg_text(page, at, ROLE), NULL, member == NULL ? 0 : member->position,
 			"no member.set in the stream made it");
 	else
 		verify_row_compare(&row, &verify_members, compare_columns, &(struct held){member, page, at, all || member->whole});
@@ -160,6 +195,7 @@ static enum leat_kind compare(void *of, struct leat_error *err)
 const struct verify_fold verify_members = {.noun = "members",
 	.streams = 1u << VERIFY_CONTROL,
 	.open = open_fold,
+	.load = load,
 	.feed = feed,
 	.narrow = narrow,
 	.bytes = bytes_of,

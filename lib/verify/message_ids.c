@@ -23,7 +23,7 @@ static const char differing[] =
 	"  where a.outcome = 'applied' and a.leat_id is not null) used"
 	" full join leat.message_ids m on m.tenant_id = used.tenant_id and m.leat_id = used.leat_id"
 	" left join (select distinct a.tenant_id, a.leat_id, a.stream, (a.detail ->> 'origin_position')::bigint as position from leat.activity "
-    "a"
+	"a"
 	"  where a.outcome = 'duplicate' and a.detail -> 'origin_position' = a.detail -> 'original_position') redriven"
 	" on used.position is null and redriven.tenant_id = m.tenant_id and redriven.leat_id = m.leat_id and redriven.stream = m.stream"
 	"  and redriven.position = m.position"

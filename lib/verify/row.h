@@ -31,6 +31,8 @@ struct verify_row {
 void verify_row_text(struct verify_row *row, const char *field, const char *found, const char *expected, int64_t position);
 /* The same of JSON text, by what it means. */
 void verify_row_json(struct verify_row *row, const char *field, const char *found, const char *expected, int64_t position);
+/* The same, where it may be a hash. */
+void verify_row_value(struct verify_row *row, const char *field, const char *found, const struct verify_value *expected, int64_t position);
 void verify_row_number(struct verify_row *row, const char *field, const char *found, int64_t expected, int64_t position);
 /* found: as VERIFY_US has it; expected: microseconds, or VERIFY_NEVER for null. */
 void verify_row_time(struct verify_row *row, const char *field, const char *found, int64_t expected, int64_t position);

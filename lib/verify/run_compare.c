@@ -99,6 +99,40 @@ void verify_compare_states(struct verify_row *row, const struct verify_run *run,
 	}
 }
 
+static void compare_with_hash(
+	struct verify_row *row, const char *key, const struct leat_json *found, const struct leat_json *hash, int64_t position)
+{
+	LEAT_BUF_SCOPED field = LEAT_BUF_INIT;
+	struct verify_value expected = {verify_copy_text(hash), true};
+	char *in_row = verify_copy_source(found);
+	leat_buf_printf(&field, "node_states.%s", key);
+	verify_row_value(row, field.data, in_row, &expected, position);
+	free(in_row);
+	free(expected.text);
+}
+
+static void compare_completed(struct verify_row *row, const struct verify_known_run *known, const char *found)
+{
+	struct leat_json states = verify_json(found, strlen(found));
+	struct leat_json hashes = verify_json(known->completed, strlen(known->completed));
+	struct leat_json_walk walk = leat_json_walk(&hashes);
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *key = verify_copy_text(&name);
+		struct leat_json state = verify_json_member(&states, key);
+		compare_with_hash(row, key, &state, &value, known->run.position);
+		free(key);
+	}
+	const struct leat_json none = {0};
+	walk = leat_json_walk(&states);
+	for (struct leat_json name, value; leat_json_next(&walk, &name, &value);) {
+		char *key = verify_copy_text(&name);
+		struct leat_json hash = verify_json_member(&hashes, key);
+		if (hash.type == LEAT_JSON_NONE)
+			report_member(row, key, NULL, &value, &none, known->run.position);
+		free(key);
+	}
+}
+
 void verify_compare_run(struct verify_row *row, const void *run_row)
 {
 	const struct verify_run_row *held = run_row;
@@ -117,7 +151,8 @@ void verify_compare_run(struct verify_row *row, const void *run_row)
 	verify_row_number(row, "version", leat_pg_text(page, at, VERIFY_RUN_VERSION), known->version, run->position);
 	verify_row_text(row, "agent_id", leat_pg_text(page, at, VERIFY_RUN_AGENT), known->agent, run->position);
 	verify_row_text(row, "entity_id", leat_pg_text(page, at, VERIFY_RUN_ENTITY), known->entity, run->position);
-	verify_row_json(row, "input", leat_pg_text(page, at, VERIFY_RUN_INPUT), run->input, run->position);
+	verify_row_value(row, "input", leat_pg_text(page, at, VERIFY_RUN_INPUT), &(struct verify_value){run->input, known->completed != NULL},
+		run->position);
 	verify_row_time(row, "created_at", leat_pg_text(page, at, VERIFY_RUN_CREATED), run->created_us, run->position);
 	verify_row_text(row, "actor", leat_pg_text(page, at, VERIFY_RUN_ACTOR), known->actor, run->position);
 	verify_row_text(row, "traceparent", leat_pg_text(page, at, VERIFY_RUN_TRACEPARENT), known->traceparent, run->position);
@@ -127,7 +162,10 @@ void verify_compare_run(struct verify_row *row, const void *run_row)
 		return;
 	}
 	verify_row_text(row, "status", leat_pg_text(page, at, VERIFY_RUN_STATUS), verify_status_name(run->status), run->position);
-	verify_compare_states(row, run, leat_pg_text(page, at, VERIFY_RUN_STATES));
+	if (known->completed == NULL)
+		verify_compare_states(row, run, leat_pg_text(page, at, VERIFY_RUN_STATES));
+	else
+		compare_completed(row, known, leat_pg_text(page, at, VERIFY_RUN_STATES));
 	verify_row_number(row, "generation", leat_pg_text(page, at, VERIFY_RUN_GENERATION), run->generation, run->position);
 	verify_row_time(row, "updated_at", leat_pg_text(page, at, VERIFY_RUN_UPDATED), run->updated_us, run->position);
 	verify_row_time(row, "finished_at", leat_pg_text(page, at, VERIFY_RUN_FINISHED), run->finished_us, run->position);

@@ -32,6 +32,7 @@ static void drop(void *of, void *value)
 	free(known->actor);
 	free(known->traceparent);
 	free(known->refusal);
+	free(known->completed);
 	free(known);
 }
 
@@ -96,20 +97,27 @@ static void start(struct runs *fold, struct verify_known_run *known, const struc
 	grow(fold, known, graph->count * (sizeof(struct verify_states) + sizeof(struct verify_state) + 32));
 }
 
+static struct verify_known_run *add(struct runs *fold, const struct verify_id *key)
+{
+	struct verify_known_run *known = leat_alloc_zero(1, sizeof *known);
+	verify_ids_add(&fold->all, key, known);
+	grow(fold, known, sizeof *known);
+	return known;
+}
+
 static void feed_run(struct runs *fold, const struct verify_fact *fact)
 {
 	const struct verify_id key = {.id = fact->intent->target};
 	if (!verify_in_pass(fold->v, &key.id))
 		return;
 	struct verify_known_run *known = verify_ids_find(&fold->all, &key);
-	if (known == NULL) {
-		known = leat_alloc_zero(1, sizeof *known);
-		verify_ids_add(&fold->all, &key, known);
-		grow(fold, known, sizeof *known);
-	}
+	if (known == NULL)
+		known = add(fold, &key);
+	else if (fact->position <= known->run.position)
+		return; /* the baseline has it */
 	struct leat_json ignored = verify_json_member(&fact->detail, "ignored");
 	const struct verify_run_fact told = {fact->intent->type->verb, fact->position, fact->at_us, verify_json(fact->body, fact->body_bytes)};
-	known->unsure = known->unsure || fact->hole;
+	known->unsure = known->unsure || fact->hole || (known->completed != NULL && ignored.type == LEAT_JSON_NONE);
 	if (ignored.type != LEAT_JSON_NONE || known->unsure)
 		return;
 	grow(fold, known, fact->body_bytes + 64);
@@ -136,7 +144,43 @@ static void feed(void *of, const struct verify_fact *fact)
 		verify_definitions_note(&fold->definitions, fact);
 }
 
+/* ---- a baseline ---- */
+
+static bool load(void *of, const char *noun, const json_t *row)
+{
+	struct runs *fold = of;
+	struct verify_id key = {0};
+	struct leat_uuid workflow;
+	if (strcmp(noun, "run") != 0)
+		return true;
+	const char *states = baseline_text(row, VERIFY_RUN_STATES);
+	if (!baseline_id(row, VERIFY_RUN_ID, &key.id) || !baseline_id(row, VERIFY_RUN_WORKFLOW, &workflow))
+		return false;
+	if (!verify_in_pass(fold->v, &key.id) || verify_ids_find(&fold->all, &key) != NULL || fold->failed.kind != LEAT_OK)
+		return true;
+	struct verify_known_run *known = add(fold, &key);
+	const struct verify_graph *graph = NULL;
+	known->workflow = workflow;
+	known->version = baseline_number(row, VERIFY_RUN_VERSION);
+	if (states != NULL &&
+		verify_definitions_get(&fold->definitions, verify_pg(fold->v), &workflow, known->version, &graph, &fold->failed) != LEAT_OK)
+		return true;
+	known->unsure = states != NULL && graph == NULL; /* its definition is gone */
+	known->from_baseline = true;
+	grow(fold, known, states == NULL ? 256 : 256 + 2 * strlen(states));
+	return verify_load_run(known, row, graph);
+}
+
 /* ---- the table ---- */
+
+/* Why it is not known, where no message is lost. */
+static void doubt(struct runs *fold, const struct verify_known_run *known, const char *id)
+{
+	if (known->completed != NULL)
+		verify_doubt(fold->v, "run %s was completed when the baseline was written, and has changed since", id);
+	else if (known->run.unsure)
+		verify_doubt(fold->v, "run %s has a collect that is near the limit of its size, which only Postgres can tell", id);
+}
 
 /* As VERIFY_RUN_COLUMNS has them. */
 static void compare_row(void *of, const struct leat_pg_result *page, size_t at)
@@ -157,14 +201,19 @@ static void compare_row(void *of, const struct leat_pg_result *page, size_t at)
 		.direct = strcmp(leat_pg_text(page, at, VERIFY_RUN_DIRECT), "t") == 0,
 		.direct_fields = verify_run_direct_fields};
 	bool all = verify_knows_all(fold->v, VERIFY_RUN);
+	if (strcmp(leat_pg_text(page, at, VERIFY_RUN_POSITION), "0") != 0) /* else it is no business of the streams */
+		verify_baseline_run(fold->v, page, at);
 	if (known == NULL && strcmp(leat_pg_text(page, at, VERIFY_RUN_POSITION), "0") == 0)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if (known == NULL && all)
 		verify_row_report(&row, LEAT_VERIFY_EXTRA, NULL, NULL, 0, "no run.start in the stream made it");
-	else if (known == NULL || known->run.graph == NULL || known->unsure || known->run.unsure)
+	else if (known == NULL || (known->run.graph == NULL && known->completed == NULL) || known->unsure || known->run.unsure) {
 		verify_count_unknown(fold->v, &verify_runs, 1);
-	else
+		if (known != NULL)
+			doubt(fold, known, id);
+	} else {
 		verify_row_compare(&row, &verify_runs, verify_compare_run, &(struct verify_run_row){known, page, at});
+	}
 	verify_row_end(&row);
 	if (known != NULL)
 		known->seen = true;
@@ -186,7 +235,7 @@ static enum leat_kind compare(void *of, struct leat_error *err)
 		char id[LEAT_UUID_TEXT_BYTES];
 		leat_uuid_format(&key.id, id);
 		struct verify_row row = {.v = fold->v, .stream = VERIFY_RUN, .noun = "run", .tenant = &known->tenant, .id = id};
-		if (known->run.graph != NULL && !known->seen && !known->unsure)
+		if (!known->seen && (known->from_baseline || (known->run.graph != NULL && !known->unsure)))
 			verify_row_report(&row, LEAT_VERIFY_MISSING, NULL, verify_status_name(known->run.status), known->run.position, NULL);
 	}
 	return LEAT_OK;
@@ -195,6 +244,7 @@ static enum leat_kind compare(void *of, struct leat_error *err)
 const struct verify_fold verify_runs = {.noun = "runs",
 	.streams = 1u << VERIFY_CONTROL | 1u << VERIFY_RUN,
 	.open = open_fold,
+	.load = load,
 	.feed = feed,
 	.narrow = narrow,
 	.bytes = bytes_of,

@@ -2,6 +2,7 @@
 #ifndef LEAT_LIB_VERIFY_RUNS_H
 #define LEAT_LIB_VERIFY_RUNS_H
 
+#include "baseline.h"
 #include "row.h"
 #include "run.h"
 
@@ -18,11 +19,13 @@ struct verify_known_run {
 	char *refusal;      /* why a fact that the ledger calls applied does not fit; NULL: all did */
 	int64_t refused_at; /* its position */
 	bool unsure;        /* a fact that the ledger does not know was among them, or its definition is nowhere */
+	char *completed; /* from a baseline, of one that was completed: its states, but their hashes; its input is one too, and there is no graph */
+	bool from_baseline;
 	bool seen;
 	size_t bytes;
 };
 
-/* Of `leat.runs r`. */
+/* Of `leat.runs r`; a baseline has them too, but for the last. */
 #define VERIFY_RUN_COLUMNS                                                                                                                 \
 	"r.id, r.tenant_id, r.workflow_id, r.version, r.agent_id, r.entity_id, r.status, r.input, r.node_states, r.generation, r.position,"    \
 	" " VERIFY_US("r.created_at") ", " VERIFY_US("r.updated_at") ", " VERIFY_US("r.finished_at") ", r.actor, r.traceparent,"               \
@@ -45,7 +48,8 @@ enum {
 	VERIFY_RUN_FINISHED,
 	VERIFY_RUN_ACTOR,
 	VERIFY_RUN_TRACEPARENT,
-	VERIFY_RUN_DIRECT,
+	VERIFY_RUN_COLUMNS_KEPT,
+	VERIFY_RUN_DIRECT = VERIFY_RUN_COLUMNS_KEPT,
 };
 
 /* What a row is held against, and where the row stands. */
@@ -59,5 +63,12 @@ void verify_compare_run(struct verify_row *row, const void *run_row);
 extern const char *const verify_run_direct_fields[];
 /* node_states alone, JSON text: whole, and where it differs, node by node and member by member. */
 void verify_compare_states(struct verify_row *row, const struct verify_run *run, const char *found);
+
+
+/* ---- in a baseline: run_baseline.c ---- */
+
+void verify_baseline_run(struct verify *v, const struct leat_pg_result *page, size_t at);
+/* Fills what is zero but for `version` and `workflow`. False: it can't be read. Without a graph its states are left out. */
+bool verify_load_run(struct verify_known_run *known, const json_t *row, const struct verify_graph *graph);
 
 #endif

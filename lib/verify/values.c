@@ -177,3 +177,13 @@ bool verify_json_equal(const char *a, size_t a_bytes, const char *b, size_t b_by
 	verify_json_canonical(&right, b, b_bytes);
 	return left.len == right.len && memcmp(left.data, right.data, left.len) == 0;
 }
+
+void verify_json_hash(char out[LEAT_UUID_TEXT_BYTES], const char *json, size_t bytes)
+{
+	static const struct leat_uuid space = {{0}};
+	LEAT_BUF_SCOPED text = LEAT_BUF_INIT;
+	struct leat_uuid hash;
+	verify_json_canonical(&text, json, bytes);
+	leat_uuid_from_name(&hash, &space, text.data, text.len);
+	leat_uuid_format(&hash, out);
+}

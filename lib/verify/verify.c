@@ -91,13 +91,25 @@ static enum leat_kind fold_streams(struct verify *v, struct run *run, struct lea
 	return LEAT_OK;
 }
 
+static bool load(void *context, const char *noun, const json_t *row)
+{
+	const struct run *run = context;
+	for (size_t i = 0; i < FOLDS; i++) {
+		if (!folds[i]->load(run->folded[i], noun, row))
+			return false;
+	}
+	return true;
+}
+
 static enum leat_kind do_pass(struct verify *v, struct run *run, struct leat_error *err)
 {
 	v->report->passes++;
 	size_t opened = 0;
 	while (opened < FOLDS && (run->folded[opened] = folds[opened]->open(v, err)) != NULL)
 		opened++;
-	enum leat_kind kind = opened < FOLDS ? err->kind : fold_streams(v, run, err);
+	enum leat_kind kind = opened < FOLDS ? err->kind : baseline_load(v, load, run, err);
+	if (kind == LEAT_OK)
+		kind = fold_streams(v, run, err);
 	for (size_t i = 0; i < FOLDS && kind == LEAT_OK; i++)
 		kind = folds[i]->compare(run->folded[i], err);
 	while (opened > 0) {
@@ -167,7 +179,7 @@ static enum leat_kind take_snapshot(struct verify *v, struct leat_error *err)
 		if (source_load(v, stream, err) != LEAT_OK)
 			return err->kind;
 	}
-	return baseline_read_position(v, err);
+	return baseline_read_positions(v, err);
 }
 
 /* ---- the verdict ---- */
@@ -178,7 +190,10 @@ static enum leat_verdict judge(const struct leat_verify_report *report)
 		if (kind != LEAT_VERIFY_OUT_OF_BAND && report->counts[kind] > 0)
 			return LEAT_VERIFY_DIFFERENT;
 	}
-	return report->doubt_count > 0 ? LEAT_VERIFY_UNKNOWN : LEAT_VERIFY_EQUAL;
+	uint64_t unknown = 0;
+	for (size_t i = 0; i < report->noun_count; i++)
+		unknown += report->nouns[i].unknown;
+	return report->doubt_count > 0 || unknown > 0 ? LEAT_VERIFY_UNKNOWN : LEAT_VERIFY_EQUAL;
 }
 
 enum leat_kind leat_verify(struct leat_verify_report *report, const struct leat_verify_options *options, struct leat_error *err)

@@ -20,6 +20,7 @@
 #include "leat/uuid.h"
 #include "leat/verify.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,6 +79,11 @@ struct verify_fold {
 	const char *noun;                                        /* what it is called in the summary, "entities" */
 	unsigned streams;                                        /* bits: 1u << enum verify_stream */
 	void *(*open)(struct verify *v, struct leat_error *err); /* NULL: *err says why */
+	/*
+	 * Takes a row of the baseline, before the first fact: it is what came of all facts up to the row's own position. True also for what is
+	 * another fold's, or not of the pass; false: it can't be read.
+	 */
+	bool (*load)(void *fold, const char *noun, const json_t *row);
 	void (*feed)(void *fold, const struct verify_fact *fact);
 	/* Drops what verify_in_pass says no of from now on. */
 	void (*narrow)(void *fold);
@@ -122,6 +128,13 @@ void verify_count_unknown(struct verify *v, const struct verify_fold *fold, uint
 bool verify_json_equal(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
 /* Appends the one text that all equal ones have in common. */
 void verify_json_canonical(struct leat_buf *out, const char *json, size_t bytes);
+/* What stands for a value in a baseline: a UUID of the canonical text. */
+void verify_json_hash(char out[LEAT_UUID_TEXT_BYTES], const char *json, size_t bytes);
+/* A value of a fold's: JSON text or, from a baseline, its hash; NULL: null. */
+struct verify_value {
+	char *text;
+	bool hashed;
+};
 /* A value of a checked text, as leat_json_walk takes it. */
 struct leat_json verify_json(const char *text, size_t bytes);
 /* The member of that name, or LEAT_JSON_NONE. */

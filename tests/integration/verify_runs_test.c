@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,19 @@ Test(verify_runs, intents_after_direct_calls_are_no_difference, .timeout = 120)
 	verify_expect(&rig, 0, "out_of_band run a 2\nout_of_band interaction a 2", NULL);
 }
 
+static void verify(struct leat_verify_report *report, struct leat_verify_options options)
+{
+	struct leat_params params;
+	struct leat_error err;
+	leat_params_init(&params);
+	params.nats_url = rig.nats.url;
+	params.database_url = rig.database_url;
+	options.params = &params;
+	options.sample_percent = 100;
+	options.most_findings = 10;
+	cr_assert_eq(leat_verify(report, &options, &err), LEAT_OK, "%s", err.text);
+}
+
 /* Run 2 is dropped or kept when it is half told, whichever pass it is in. */
 Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
 {
@@ -243,14 +257,7 @@ Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
 	static const int64_t limits[] = {1 << 20, 1 << 13, 1 << 12};
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
 		LEAT_VERIFY_REPORT_SCOPED report;
-		struct leat_params params;
-		struct leat_error err;
-		leat_params_init(&params);
-		params.nats_url = rig.nats.url;
-		params.database_url = rig.database_url;
-		const struct leat_verify_options options = {
-			.params = &params, .sample_percent = 100, .memory_bytes = limits[i], .memory_facts = 1, .most_findings = 10};
-		cr_assert_eq(leat_verify(&report, &options, &err), LEAT_OK, "%s", err.text);
+		verify(&report, (struct leat_verify_options){.memory_bytes = limits[i], .memory_facts = 1});
 		cr_expect_eq(report.verdict, LEAT_VERIFY_DIFFERENT);
 		cr_expect_eq(report.counts[LEAT_VERIFY_FIELD], 2, "%" PRIu64 " fields", report.counts[LEAT_VERIFY_FIELD]);
 		cr_expect_eq(report.finding_count, 2, "%zu findings", report.finding_count);
@@ -258,22 +265,125 @@ Test(verify_runs, passes_are_split_until_they_fit, .timeout = 120)
 	}
 }
 
-static bool run_stream_is_cut(void *context)
+/* ---- from a baseline ---- */
+
+static bool is_empty(void *context)
 {
 	struct leat_stream_state state;
 	struct leat_error err;
-	(void)context;
-	return leat_stream_get_state(rig_bus(&rig), "LEAT_RUN", &state, &err) == LEAT_OK && state.first_seq == 8;
+	return leat_stream_get_state(rig_bus(&rig), context, &state, &err) == LEAT_OK && state.messages == 0;
 }
 
-/* A baseline has the entities alone. */
-Test(verify_runs, a_stream_that_was_cut_is_never_equal_from_a_baseline_either, .timeout = 120)
+/* As retention does, in a week. */
+static void cut_streams(void)
 {
-	static const char request[] = "{\"seq\":8}";
-	struct leat_error err;
+	static char streams[][16] = {"LEAT_CONTROL", "LEAT_ENTITY", "LEAT_RUN"};
+	for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+		char subject[80];
+		struct leat_error err;
+		snprintf(subject, sizeof subject, "$JS.API.STREAM.PURGE.%s", streams[i]);
+		cr_assert_eq(leat_bus_publish(rig_bus(&rig), subject, NULL, "", 0, &err), LEAT_OK);
+		cr_assert(rig_wait_until(is_empty, streams[i], 10));
+	}
+}
+
+/* Something happens to all that was there. */
+static void go_on(void)
+{
+	control("member.set", "{" USER "1\",\"role\":\"editor\"}");
+	control("workflow.save", "{" FLOW ",\"action\":\"edit\",\"name\":\"third\"," DEFINITION "}");
+	control("interaction.answer", "{" QUESTION("2") "," USER "1\",\"value\":[2]}");
+	run("node", NODE("2", "x[1]", DONE("8")));
+	run("node", NODE("2", "x[2]", DONE("9")));
+	run("retry", "{" RUN("3") "}");
+	run("node", NODE("3", "a", DONE("{\"list\":[]}")));
+	run("start", "{" RUN("4") "," FLOW ",\"version\":1}");
+	wait_settled();
+	rig_sql_wait(&rig, 30, "completed running running running", "select string_agg(status, ' ' order by id) from leat.runs");
+	wait_settled();
+}
+
+Test(verify_runs, a_baseline_takes_the_place_of_what_the_streams_no_longer_hold, .timeout = 120)
+{
+	publish_all();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b1")), 0);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b1"));
+	cut_streams();
+	verify_expect_doubt(&rig, "LEAT_CONTROL: 1..", NULL);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b1"));
+	go_on();
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b1"));
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b2", "--baseline", "b1")), 0);
+	cut_streams();
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b2"));
+	verify_expect_doubt(&rig, "LEAT_RUN: ", RIG_ARGS("--baseline", "b1"));
+}
+
+Test(verify_runs, what_differs_from_a_baseline_is_named, .timeout = 120)
+{
 	publish_all();
 	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
-	cr_assert_eq(leat_bus_publish(rig_bus(&rig), "$JS.API.STREAM.PURGE.LEAT_RUN", NULL, request, strlen(request), &err), LEAT_OK);
-	cr_assert(rig_wait_until(run_stream_is_cut, NULL, 10));
-	verify_expect_doubt(&rig, "LEAT_RUN: 1..7 are gone", RIG_ARGS("--baseline", "b"));
+	char *position = rig_sql_text(&rig, "select position from leat.runs where id = " THE_RUN("2"));
+	cut_streams();
+	go_on();
+	rig_sql(&rig, "update leat.runs set node_states = node_states || '{\"z\":2}' where id = " THE_RUN("1"));
+	rig_sql(&rig, "update leat.runs set node_states = jsonb_set(node_states, '{x[0],output}', '8') where id = " THE_RUN("2"));
+	char *last = rig_sql_text(&rig, "select position from leat.runs where id = " THE_RUN("3"));
+	rig_sql(&rig, "delete from leat.runs where id = " THE_RUN("3"));
+	rig_sql(&rig, "update leat.interactions set payload = '2' where id = " THE_QUESTION("1"));
+	rig_sql(&rig, "update leat.interactions set payload = '3' where id = " THE_QUESTION("2"));
+	rig_sql(&rig, "update leat.members set role = 'admin'");
+	char expected[2048];
+	snprintf(expected, sizeof expected,
+		"field run a 1 node_states.z: 2 -> nothing @16\n"
+		"field run a 2 node_states.x[0].output: 8 -> 7 @%s\n"
+		"missing run a 3: nothing -> running @%s\n"
+		"field interaction a 1 payload: 2 -> c39a1236-b464-5a52-8623-3659eae31a69 @11\n"
+		"field interaction a 2 payload: 3 -> a95190a5-8d29-526f-ad55-0ab1183530b3 @14\n"
+		"field member a 1 role: admin -> editor @12\n",
+		position, last);
+	free(position);
+	free(last);
+	verify_expect(&rig, 1, expected, RIG_ARGS("--baseline", "b"));
+}
+
+/* Of what is over a baseline has hashes alone: of each node one, so that it can be named. However many passes it takes. */
+Test(verify_runs, the_state_of_a_completed_run_is_held_against_its_hash, .timeout = 120)
+{
+	static const int64_t limits[] = {1 << 20, 1 << 12};
+	publish_all();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
+	cut_streams();
+	rig_sql(&rig, "update leat.runs set node_states = jsonb_set(node_states, '{x[0],output}', '1.51') where id = " THE_RUN("1"));
+	char file[PATH_MAX + 2];
+	snprintf(file, sizeof file, "%s/b", rig.folder);
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		LEAT_VERIFY_REPORT_SCOPED report;
+		verify(&report, (struct leat_verify_options){.baseline = file, .memory_bytes = limits[i], .memory_facts = 1});
+		cr_assert_eq(report.finding_count, 1, "%zu findings", report.finding_count);
+		cr_expect_eq(report.findings[0].kind, LEAT_VERIFY_FIELD);
+		cr_expect_str_eq(report.findings[0].field, "node_states.x[0]");
+	}
+}
+
+/* What the facts of a run make of it nobody can tell without its definition, but that it is there. */
+Test(verify_runs, a_definition_that_differs_from_a_baseline_is_named, .timeout = 120)
+{
+	publish_all();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
+	cut_streams();
+	rig_sql(&rig,
+		"set session_replication_role = replica;"
+		"update leat.workflow_versions set definition = '{\"nodes\":[]}' where version = 2;"
+		"delete from leat.workflow_versions where version = 1");
+	char *position = rig_sql_text(&rig, "select position from leat.runs where id = " THE_RUN("3"));
+	rig_sql(&rig, "delete from leat.runs where id = " THE_RUN("3"));
+	char expected[512];
+	snprintf(expected, sizeof expected,
+		"field workflow a 2 definition: {\"nodes\": []} -> 331b1623-cfe8-5743-a43b-8445edf3018e @6\n"
+		"missing workflow a 1 @5\n"
+		"missing run a 3: nothing -> cancelled @%s\n",
+		position);
+	free(position);
+	verify_expect(&rig, 1, expected, RIG_ARGS("--baseline", "b"));
 }

@@ -93,7 +93,7 @@ static const struct command commands[] = {
 		"compare the database with its streams, field by field, while everything runs",
 		"Folds what the streams hold, with the decisions that the ledger has, and compares it with the tables at one snapshot. Nothing is\n"
 		"written. Each finding names tenant, row, field, both values and the position that should have won.\n"
-		"  --baseline FILE  go on from a file that `leat baseline` wrote, where LEAT_ENTITY begins later than the database\n"
+		"  --baseline FILE  go on from a file that `leat baseline` wrote, where the streams begin later than the database\n"
 		"  --sample N%      only so many of the ids, the same ones every time\n"
 		"  --memory-mb MB   most memory for what is folded (512); where it is not enough, the streams are read several times\n"
 		"  --limit N        findings shown (50); all are counted\n"
@@ -119,7 +119,7 @@ static const struct command commands[] = {
 		"verify the database, and write down where it stands, for `leat verify --baseline`",
 		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the "
 		"last\n"
-		"one, and verification goes on from it. It has entities only: positions, and hashes of values. FILE: leat-baseline.jsonl.\n"
+		"one, and verification goes on from it. It has positions and hashes of values. FILE: leat-baseline.jsonl.\n"
 		"  --baseline FILE  the one before\n"
 		"  --trust          write it although something differs or can't be told: what stands there now counts as right\n"
 		"\n"

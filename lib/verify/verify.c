@@ -20,8 +20,9 @@ enum { FOLDS = sizeof folds / sizeof *folds, LOOK_EVERY = 4096, PARTS = 64, MOST
 
 /* One pass under way, and what is left for later ones. */
 struct run {
+	struct verify *v;
 	void *folded[FOLDS];
-	uint64_t fed;
+	uint64_t fed; /* facts and rows of a baseline */
 	struct part parts[PARTS];
 	size_t part_count;
 };
@@ -65,6 +66,13 @@ static void keep_within_memory(struct verify *v, struct run *run)
 	}
 }
 
+static void look_at_memory(struct run *run)
+{
+	const struct leat_verify_options *options = run->v->options;
+	if (++run->fed % (options->memory_facts != 0 ? options->memory_facts : LOOK_EVERY) == 0)
+		keep_within_memory(run->v, run);
+}
+
 static void feed(struct verify *v, const struct verify_fact *fact, void *context)
 {
 	struct run *run = context;
@@ -73,8 +81,7 @@ static void feed(struct verify *v, const struct verify_fact *fact, void *context
 			folds[i]->feed(run->folded[i], fact);
 	}
 	v->report->facts++;
-	if (++run->fed % (v->options->memory_facts != 0 ? v->options->memory_facts : LOOK_EVERY) == 0)
-		keep_within_memory(v, run);
+	look_at_memory(run);
 }
 
 static enum leat_kind fold_streams(struct verify *v, struct run *run, struct leat_error *err)
@@ -93,11 +100,12 @@ static enum leat_kind fold_streams(struct verify *v, struct run *run, struct lea
 
 static bool load(void *context, const char *noun, const json_t *row)
 {
-	const struct run *run = context;
+	struct run *run = context;
 	for (size_t i = 0; i < FOLDS; i++) {
-		if (!folds[i]->load(run->folded[i], noun, row))
+		if (folds[i]->load != NULL && !folds[i]->load(run->folded[i], noun, row))
 			return false;
 	}
+	look_at_memory(run);
 	return true;
 }
 
@@ -122,7 +130,7 @@ static enum leat_kind do_pass(struct verify *v, struct run *run, struct leat_err
 
 static enum leat_kind do_passes(struct verify *v, struct leat_error *err)
 {
-	struct run run = {.parts = {{1, 0}}, .part_count = 1};
+	struct run run = {.v = v, .parts = {{1, 0}}, .part_count = 1};
 	enum leat_kind kind = LEAT_OK;
 	while (run.part_count > 0 && kind == LEAT_OK) {
 		struct part part = run.parts[--run.part_count];

@@ -81,7 +81,7 @@ struct verify_fold {
 	void *(*open)(struct verify *v, struct leat_error *err); /* NULL: *err says why */
 	/*
 	 * Takes a row of the baseline, before the first fact: it is what came of all facts up to the row's own position. True also for what is
-	 * another fold's, or not of the pass; false: it can't be read.
+	 * another fold's, or not of the pass; false: it can't be read. NULL: none of its rows stand there.
 	 */
 	bool (*load)(void *fold, const char *noun, const json_t *row);
 	void (*feed)(void *fold, const struct verify_fact *fact);

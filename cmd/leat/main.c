@@ -101,7 +101,8 @@ static const struct command commands[] = {
 		"0: equal. 1: something differs. 2: could not tell, and why. What was written out of band, by the functions for SQL clients or an\n"
 		"INSERT, is told apart and makes no difference.\n"},
 	{"replay", leat_cmd_replay,
-		"[--stream STREAM [--from-seq N] [--to-seq N]] [--since TIME] [--until TIME] [--subject PATTERN] [--dry-run] [--json]",
+		"[--stream STREAM [--from-seq N] [--to-seq N]] [--since TIME] [--until TIME] [--subject PATTERN] [--dry-run] [--force] "
+		"[--json]",
 		"apply what the streams hold again, to this database or an empty one",
 		"  --stream STREAM    LEAT_ENTITY, LEAT_CONTROL or LEAT_RUN; without it all three, merged by time\n"
 		"  --from-seq N       a range of that stream, both ends included\n"
@@ -110,6 +111,7 @@ static const struct command commands[] = {
 		"  --until TIME       what was stored before\n"
 		"  --subject PATTERN  of these subjects only, as in 'leat.intent.*.*.entity.>'\n"
 		"  --dry-run          write nothing: say what is not settled, by stream, tenant and intent\n"
+		"  --force            LEAT_RUN alone, although workflows that it needs are missing: their runs are rejected for good\n"
 		"  --json             the report as a JSON object\n"
 		"\n"
 		"What the database has settled stays as it is, so it is safe to begin again, also on a live database. What the consumers of the\n"

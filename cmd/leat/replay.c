@@ -117,6 +117,8 @@ static void say_how_to_go_on(const struct words *words, const struct leat_replay
 		fprintf(stderr, " --to-seq %" PRId64, words->to_seq);
 	if (words->subject != NULL)
 		fprintf(stderr, " --subject '%s'", words->subject);
+	if (options->force)
+		fputs(" --force", stderr);
 	fputs("`, or begin again: what is settled is known\n", stderr);
 }
 
@@ -166,6 +168,7 @@ int leat_cmd_replay(struct leat_params *params, int argc, char **argv)
 		{.name = "--until", .text = &words.until},
 		{.name = "--subject", .text = &words.subject},
 		{.name = "--dry-run", .on = &words.dry_run},
+		{.name = "--force", .on = &options.force},
 		{.name = "--json", .on = &words.json},
 		{0},
 	};

@@ -19,10 +19,12 @@
  * LEAT_ENTITY does not: an entity forgets upserts below the floor, and a delete that is replayed later would end it. What depends on what
  * is left out stays parked, until that is replayed or consumers come by.
  *
- * run.start waits up to 10 s for its workflow: by the times of the messages here, not by the clock.
+ * run.start waits up to 10 s for its workflow: by the times of the messages here, not by the clock. Where workflows are there already, of
+ * later versions perhaps, it gets the version that was current at its own time. LEAT_RUN alone needs them: without, it is refused.
  *
  * Possible failure modes are: NATS or Postgres is away: it waits and goes on, for ever, and says so. A stream is made again or cut back
- * while it is read, or the ledger knows messages that the stream no longer holds as they were: PERMANENT. Killed or stopped at any point:
+ * while it is read, or the ledger knows messages that the stream no longer holds as they were, or LEAT_RUN is to be replayed without
+ * LEAT_CONTROL into a database that has not settled that: PERMANENT. Killed or stopped at any point:
  * begin again from anywhere before; what is settled is known.
  */
 #ifndef LEAT_REPLAY_H
@@ -50,6 +52,7 @@ struct leat_replay_options {
 	int64_t until_ns;                  /* stored before; 0: any */
 	const char *subject;               /* pattern of those wanted; NULL: all */
 	bool dry_run;                      /* writes nothing: counts what is not settled */
+	bool force;                        /* LEAT_RUN without the workflows that it needs */
 	const volatile sig_atomic_t *stop; /* ends it after the batch in hand */
 	/* `context` goes to both. A line for people: what is gone, what was refused, who is waited for. */
 	void (*note)(void *context, const char *line);

@@ -3,8 +3,8 @@
  * reader is opened where the range begins.
  *
  * It refuses, and says what to do, where the ledger knows messages that the stream does not hold as they were: their sequences would be
- * mistaken for others'. It warns where consumers run on a database that is behind what they have settled: a restored one, to be replayed
- * before they start.
+ * mistaken for others'. It refuses runs without the workflows that they start from, since a run.start would be rejected for good. It warns
+ * where consumers run on a database that is behind what they have settled: a restored one, to be replayed before they start.
  */
 #include "internal.h"
 
@@ -118,6 +118,61 @@ static enum leat_kind try_open(struct replay *r, struct replay_stream *s, struct
 	return begin_at(r, s, from_seq, err);
 }
 
+/* ---- runs alone ---- */
+
+/* How far LEAT_CONTROL is settled: by the durable or, without one, its end. */
+static enum leat_kind find_control_end(struct replay *r, uint64_t *end_seq, struct leat_error *err)
+{
+	char durable[128];
+	struct leat_pull_info info;
+	struct leat_stream_state state;
+	snprintf(durable, sizeof durable, "%s-%s", r->params->queue_group, leat_control_source.lane);
+	enum leat_kind kind = leat_durable_get_info(r->bus, leat_control_source.stream, durable, &info, err);
+	*end_seq = info.floor_seq;
+	if (kind == LEAT_OK || err->code != LEAT_CODE_NOT_FOUND)
+		return kind;
+	kind = leat_stream_get_state(r->bus, leat_control_source.stream, &state, err);
+	*end_seq = state.last_seq;
+	return kind;
+}
+
+static enum leat_kind ask_control_floor(struct replay *r, uint64_t *floor_seq, struct leat_error *err)
+{
+	static const char floor_sql[] =
+		"select coalesce(max(f.position & ((1::bigint << 40) - 1)), 0) from leat.stream_floors f"
+		" where f.stream = $1 and f.position >> 40 = (select max(e.epoch) from leat.stream_epochs e where e.stream = f.stream)";
+	LEAT_PG_RESULT_SCOPED *result = NULL;
+	struct leat_pg_params params = {0};
+	leat_pg_bind_text(&params, leat_control_source.stream);
+	enum leat_kind kind = leat_pg_run_once(r->streams[LEAT_REPLAY_RUN].pg, floor_sql, &params, &result, err);
+	if (kind == LEAT_OK)
+		*floor_seq = (uint64_t)leat_pg_int8(result, 0, 0);
+	return kind;
+}
+
+static enum leat_kind check_workflows(struct replay *r, struct leat_error *err)
+{
+	uint64_t floor_seq;
+	uint64_t end_seq;
+	struct leat_msg first;
+	if (r->streams[LEAT_REPLAY_RUN].source == NULL || r->streams[LEAT_REPLAY_CONTROL].source != NULL || r->options->dry_run ||
+		r->options->force)
+		return LEAT_OK;
+	if (ask_control_floor(r, &floor_seq, err) != LEAT_OK || find_control_end(r, &end_seq, err) != LEAT_OK)
+		return err->kind;
+	uint64_t seq = floor_seq + 1;
+	if (leat_stream_get_next(r->bus, leat_control_source.stream, ">", &seq, &first, err) != LEAT_OK)
+		return err->code == LEAT_CODE_NOT_FOUND ? LEAT_OK : err->kind;
+	leat_msg_free(&first);
+	if (seq > end_seq)
+		return LEAT_OK;
+	return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_CONFLICT,
+		"LEAT_RUN would be replayed without LEAT_CONTROL, of which this database lacks what was settled from message %" PRIu64
+		" on: runs of workflows that are not there would be rejected for good.\n"
+		"Replay all (without --stream), or LEAT_CONTROL first; --force goes on all the same",
+		seq);
+}
+
 enum leat_kind replay_open(struct replay *r, struct leat_error *err)
 {
 	if (replay_open_bus(r, err) != LEAT_OK)
@@ -129,6 +184,8 @@ enum leat_kind replay_open(struct replay *r, struct leat_error *err)
 		if (try_open(r, s, err) != LEAT_OK)
 			return err->code == LEAT_CODE_NOT_FOUND ? leat_fail_while(err, "run `leat migrate`") : err->kind;
 	}
+	if (check_workflows(r, err) != LEAT_OK)
+		return err->kind;
 	r->begun = true;
 	return LEAT_OK;
 }

@@ -1,5 +1,29 @@
 -- Workflows: what an id means to who names it, and what an intent of the control lane makes of it.
 
+-- A workflow as its row was at p_at, as far as its messages tell; its id is null when there was none. Versions are made one after the other.
+-- Index: primary key of workflow_versions.
+create or replace function leat.workflow_at(p_workflow leat.workflows, p_at timestamptz) returns leat.workflows
+language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+	v_then leat.workflow_versions;
+begin
+	select v.* into v_then
+	from leat.workflow_versions v
+	where v.workflow_id = p_workflow.id and (v.created_at <= p_at or v.position = 0)
+	order by v.version desc limit 1;
+	if v_then.version is null then
+		return null;
+	end if;
+	p_workflow.name := v_then.name;
+	p_workflow.version := v_then.version;
+	if p_workflow.deleted_at > p_at then
+		p_workflow.deleted_at := null;
+	end if;
+	return p_workflow;
+end
+$$;
+
 -- The one answer to "is this id new?", for every caller: save, delete, a run's start, queries.
 --
 -- p_action: `new`: whoever asks thinks that there is none yet; one that is there is `existing`, so that a save after a reconnect updates it.
@@ -9,9 +33,13 @@
 -- kind is `new`, `existing` or `version`; name and version are those of the version found, 0 for a new one; current_version is the
 -- workflow's. Otherwise code and message say why not: forbidden, not_found, wrong_tenant, workflow_deleted, invalid_message.
 --
+-- p_at: as it was then, for a run.start that is replayed where its workflow is known already, and may have other versions by now; null: as it
+-- is. What direct SQL wrote, of no position, was there always.
+--
 -- It tells another tenant's id from a free one, so it must see all rows: for service_role, not for users. No locks; by primary keys.
-create or replace function leat.resolve_workflow(p_id uuid, p_tenant uuid, p_action text, p_version integer, p_permission text, p_role text,
-	p_actor text, out code text, out message text, out kind text, out name text, out version integer, out current_version integer)
+create or replace function leat.resolve_workflow_at(p_id uuid, p_tenant uuid, p_action text, p_version integer, p_permission text, p_role text,
+	p_actor text, p_at timestamptz, out code text, out message text, out kind text, out name text, out version integer,
+	out current_version integer)
 language plpgsql stable set search_path = pg_catalog
 as $$
 declare
@@ -30,6 +58,9 @@ begin
 	end if;
 
 	select w.* into v_found from leat.workflows w where w.id = p_id;
+	if v_found.tenant_id = p_tenant and p_at is not null then
+		v_found := leat.workflow_at(v_found, p_at);
+	end if;
 	if v_found.id is null and p_action = 'new' then
 		kind := 'new';
 		version := 0;
@@ -51,7 +82,8 @@ begin
 
 	if p_action = 'version' then
 		select v.* into v_version
-		from leat.workflow_versions v where v.workflow_id = p_id and v.version = coalesce(p_version, v_found.version);
+		from leat.workflow_versions v
+		where v.workflow_id = p_id and v.version = coalesce(p_version, v_found.version) and (p_at is null or v.version <= v_found.version);
 		if v_version.version is null then
 			code := 'not_found';
 			message := format('workflow %s has no version %s; its current version is %s', p_id, coalesce(p_version, v_found.version),
@@ -69,6 +101,14 @@ begin
 	version := coalesce(v_version.version, v_found.version);
 	current_version := v_found.version;
 end
+$$;
+
+-- The same as it is now.
+create or replace function leat.resolve_workflow(p_id uuid, p_tenant uuid, p_action text, p_version integer, p_permission text, p_role text,
+	p_actor text, out code text, out message text, out kind text, out name text, out version integer, out current_version integer)
+language sql stable set search_path = pg_catalog
+as $$
+	select * from leat.resolve_workflow_at(p_id, p_tenant, p_action, p_version, p_permission, p_role, p_actor, null)
 $$;
 
 -- How a save or delete ends whose row direct SQL changed after it was resolved: nothing was written.

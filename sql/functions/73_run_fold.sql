@@ -2,18 +2,25 @@
 -- on the clock, nor on how many facts come at once. So it is the same in every replay.
 
 -- run.start: the run as it begins, without node states. code and message: why not. aside: its workflow may be on its way yet, in another
--- stream: it is waited for, for a while.
+-- stream: it is waited for, for a while. In a replay of what was settled, its workflow counts as it was then, or when it came, if it was waited
+-- for.
 create or replace function leat.started_run(p_fact leat.run_fact, p_body jsonb, out run leat.runs, out code text, out message text,
 	out aside boolean)
 language plpgsql stable set search_path = pg_catalog
 as $$
 declare
 	v_wait constant interval := '10 seconds';
+	v_workflow constant uuid := p_body ->> 'workflow_id';
+	v_version constant integer := p_body ->> 'version';
+	v_at timestamptz;
 	v_found record;
 begin
+	if coalesce(current_setting('leat.replay', true), '') <> '' then
+		v_at := (select v.created_at from leat.workflow_versions v where v.workflow_id = v_workflow and v.version = coalesce(v_version, 1));
+		v_at := greatest(p_fact.at, case when v_at <= p_fact.at + v_wait then v_at end);
+	end if;
 	select * into v_found
-	from leat.resolve_workflow((p_body ->> 'workflow_id')::uuid, p_fact.tenant, 'version', (p_body ->> 'version')::integer, 'run.start',
-		p_fact.role, p_fact.actor);
+	from leat.resolve_workflow_at(v_workflow, p_fact.tenant, 'version', v_version, 'run.start', p_fact.role, p_fact.actor, v_at);
 	code := v_found.code;
 	message := v_found.message;
 	aside := code = 'not_found' and p_fact.at > leat.replay_clock() - v_wait;
@@ -22,7 +29,7 @@ begin
 	end if;
 	run.id := p_fact.run;
 	run.tenant_id := p_fact.tenant;
-	run.workflow_id := p_body ->> 'workflow_id';
+	run.workflow_id := v_workflow;
 	run.version := v_found.version;
 	run.agent_id := p_body ->> 'agent_id';
 	run.entity_id := p_body ->> 'entity_id';

@@ -239,6 +239,68 @@ Test(replay, database_that_is_ahead_of_the_stream_is_not_replayed_into)
 	json_decref(report);
 }
 
+/* ---- runs alone ---- */
+
+static uint64_t tell_control(const char *noun_verb, const char *body)
+{
+	uint64_t seq = replaying_store(&rig, "service", noun_verb, NULL, body);
+	rig_sql_wait(&rig, 30, "t", "select exists (select from leat.activity where noun || '.' || verb = '%s' and position = %" PRIu64 ")",
+		noun_verb, seq);
+	return seq;
+}
+
+#define RUN "d0000000-0000-4000-8000-00000000000"
+#define FLOW "f0000000-0000-4000-8000-000000000009"
+#define DEFINITION "{'nodes':[{'id':'w','type':'worker','url':'http://worker.example/'}],'edges':[]}"
+#define SAVE "{'workflow_id':'" FLOW "','action':'new','name':'w','definition':" DEFINITION "}"
+#define START(number, more) "{'run_id':'" RUN number "','workflow_id':'" FLOW "'" more "}"
+
+Test(replay, runs_alone_get_the_versions_of_then)
+{
+	static const char runs_sql[] = "select string_agg(concat(right(target_id::text, 1), ' ', outcome, ' ', coalesce(code, detail ->> "
+								   "'version')), ', ' order by position)"
+								   " from leat.activity where stream = 'LEAT_RUN'";
+	struct leat_child *consumer = rig_start(&rig, "consume", RIG_ARGS("consume", "--lanes", "control,run,relay"));
+	replaying_store(&rig, "service", "run.start", NULL, START("1", "")); /* waits for its workflow */
+	tell_control("workflow.save", SAVE);
+	rig_sql_wait(&rig, 30, "1", "select count(*) from leat.runs");
+	tell_control("workflow.save", SAVE);
+	tell_control("run.start", START("2", ""));
+	tell_control("run.start", START("3", ",'version':1"));
+	tell_control("workflow.save", SAVE);
+	tell_control("workflow.delete", "{'workflow_id':'" FLOW "'}");
+	tell_control("run.start", START("4", ""));
+	rig_sql_wait(&rig, 30, "4", "select count(*) from leat.activity where stream = 'LEAT_RUN'");
+	char *expected = rig_sql_text(&rig, "%s", runs_sql);
+	cr_expect_str_eq(expected, "1 applied 1, 2 applied 2, 3 applied 1, 4 rejected workflow_deleted");
+	cr_assert_eq(leat_child_stop(consumer, SIGTERM, 15000), 0);
+
+	rig_sql(&rig, "delete from leat.runs; delete from leat.activity where stream = 'LEAT_RUN'");
+	rig_sql(&rig, "delete from leat.stream_floors where stream = 'LEAT_RUN'");
+	json_decref(replaying_run(&rig, 0, RIG_ARGS("--stream", "LEAT_RUN")));
+	rig_sql_expect(&rig, expected, "%s", runs_sql);
+	free(expected);
+}
+
+Test(replay, runs_without_their_workflows_are_refused)
+{
+	replaying_tell_story(&rig);
+	char *expected = replaying_state(&rig);
+	replaying_lose_database(&rig);
+	say_run(&rig, "alone", 1, RIG_ARGS("replay", "--stream", "LEAT_RUN"));
+	say_expect_log(&rig, "alone", "LEAT_RUN would be replayed without LEAT_CONTROL");
+	rig_sql_expect(&rig, "0", "select count(*) from leat.activity");
+	json_decref(replaying_run(&rig, 0, RIG_ARGS("--stream", "LEAT_ENTITY")));
+	json_decref(replaying_run(&rig, 0, RIG_ARGS(NULL)));
+	char *found = replaying_state(&rig);
+	replaying_expect_same(found, expected);
+	free(found);
+	free(expected);
+	rig_sql(&rig, "delete from leat.stream_floors where stream = 'LEAT_CONTROL'");
+	say_run(&rig, "again", 1, RIG_ARGS("replay", "--stream", "LEAT_RUN"));
+	say_run(&rig, "forced", 0, RIG_ARGS("replay", "--stream", "LEAT_RUN", "--force"));
+}
+
 Test(replay, what_is_away_at_the_beginning_is_said_at_once)
 {
 	char url[sizeof rig.database_url + 16];

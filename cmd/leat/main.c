@@ -117,13 +117,14 @@ static const struct command commands[] = {
 		"What the database has settled stays as it is, so it is safe to begin again, also on a live database. What the consumers of the\n"
 		"queue group had settled has no events, replies, dead letters or calls again; they are counted. A restored database is replayed\n"
 		"before its consumers start. Ctrl-C ends it after the batch in hand (130) and says how to go on.\n"},
-	{"baseline", leat_cmd_baseline, "[FILE] [--baseline FILE] [--trust] [--memory-mb MB]",
+	{"baseline", leat_cmd_baseline, "[FILE] [--baseline FILE] [--trust] [--force] [--memory-mb MB]",
 		"verify the database, and write down where it stands, for `leat verify --baseline`",
 		"Streams keep a week; the database keeps more. A baseline is written as long as the streams still hold all that came since the "
 		"last\n"
 		"one, and verification goes on from it. It has positions and hashes of values. FILE: leat-baseline.jsonl.\n"
 		"  --baseline FILE  the one before\n"
 		"  --trust          write it although something differs or can't be told: what stands there now counts as right\n"
+		"  --force          FILE may be there already, and is replaced\n"
 		"\n"
 		"Ends as `leat verify` does; without --trust only 0 has written the file.\n"},
 	{"dead", leat_cmd_dead,

@@ -1,5 +1,6 @@
 /* `leat verify`: what is equal is found equal, what was tampered with is named, and what can't be known is not called equal. */
 #include "load.h"
+#include "saying.h"
 #include "story.h"
 #include "verifying.h"
 
@@ -336,6 +337,10 @@ Test(verify, a_baseline_can_be_written_in_good_faith)
 	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 2);
 	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "b")), 2);
 	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b", "--trust")), 2);
+	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b"));
+	say_run(&rig, "again", 2, RIG_ARGS("baseline", "b", "--baseline", "b"));
+	say_expect_log(&rig, "again", "b is there already: name another file");
+	say_run(&rig, "forced", 0, RIG_ARGS("baseline", "b", "--baseline", "b", "--force"));
 	verify_expect(&rig, 0, "", RIG_ARGS("--baseline", "b"));
 	publish("merge", "{" ID("1") ",\"content\":{\"b\":\"y\"}}");
 	wait_settled();

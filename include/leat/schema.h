@@ -23,7 +23,7 @@ extern const size_t leat_sql_file_count;
 
 /*
  * Brings the database up to this binary, in one transaction under an advisory lock, so that any number may start at once. Idempotent.
- * `report` gets a line per file that was run, and per function or trigger that is not as it was left, once all is committed: such are made
+ * `report` gets a line per migration that was run, per file of functions that changed and for the others together, and per function or trigger that is not as it was left, once all is committed: such are made
  * again by running all files of functions. PERMANENT: a migration that was run has another checksum now, or the
  * database was migrated by a newer binary, or the login lacks a right. Any other statement that failed: as leat/pg.h says of its SQLSTATE.
  * Each names the file.

@@ -74,8 +74,14 @@ static enum leat_kind run_file(struct leat_pg *pg, const struct leat_sql_file *f
 	return LEAT_OK;
 }
 
+/* Files of functions that are told of by their number alone. */
+struct runs {
+	size_t first;
+	size_t again; /* since one before them changed */
+};
+
 static enum leat_kind bring_up(
-	struct leat_pg *pg, const struct leat_sql_file *file, bool *changed, struct leat_buf *report, struct leat_error *err)
+	struct leat_pg *pg, const struct leat_sql_file *file, bool *changed, struct runs *run, struct leat_buf *report, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *found = NULL;
 	struct leat_pg_params params = {0};
@@ -97,20 +103,27 @@ static enum leat_kind bring_up(
 	if (run_file(pg, file, checksum, err) != LEAT_OK)
 		return err->kind;
 	*changed = true;
-	leat_buf_printf(report, "%s: %s\n", file->name,
-		recorded == NULL ? "run"
-			: again      ? "run again, after what changed"
-						 : "run again, it changed");
+	if (again)
+		run->again++;
+	else if (recorded == NULL && !starts_with(file->name, MIGRATIONS))
+		run->first++;
+	else
+		leat_buf_printf(report, "%s: %s\n", file->name, recorded == NULL ? "run" : "run again, it changed");
 	return LEAT_OK;
 }
 
 /* Files come sorted by name. */
 static enum leat_kind bring_up_all(struct leat_pg *pg, const char *folder, bool *changed, struct leat_buf *report, struct leat_error *err)
 {
+	struct runs run = {0};
 	for (size_t i = 0; i < leat_sql_file_count; i++) {
-		if (starts_with(leat_sql_files[i].name, folder) && bring_up(pg, &leat_sql_files[i], changed, report, err) != LEAT_OK)
+		if (starts_with(leat_sql_files[i].name, folder) && bring_up(pg, &leat_sql_files[i], changed, &run, report, err) != LEAT_OK)
 			return err->kind;
 	}
+	if (run.first > 0)
+		leat_buf_printf(report, "%s %zu files run\n", folder, run.first);
+	if (run.again > 0)
+		leat_buf_printf(report, "%s %zu files run again, after what changed\n", folder, run.again);
 	return LEAT_OK;
 }
 

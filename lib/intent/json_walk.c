@@ -17,12 +17,21 @@ static const char *skip_space(const char *at)
 	return at;
 }
 
-/* Past the closing quote of the string that opens at `at`. */
+/* Whether a backslash that is none itself stands in front. */
+static bool is_escaped(const char *quote)
+{
+	const char *at = quote;
+	while (at[-1] == '\\')
+		at--;
+	return (quote - at) % 2 == 1;
+}
+
+/* Past the closing quote of the string that opens at `at`. Quote by quote: most strings have but that one. */
 static const char *skip_string(const char *at)
 {
-	for (at++; *at != '"'; at++)
-		if (*at == '\\')
-			at++;
+	do
+		at = strchr(at + 1, '"');
+	while (is_escaped(at));
 	return at + 1;
 }
 

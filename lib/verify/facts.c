@@ -35,7 +35,8 @@ struct merge {
 		int64_t position; /* 0: none */
 		int64_t found_us;
 		int64_t expected_us;
-	} changed; /* the newest of those, until it is known why */
+	} changed;             /* the newest of those, until it is known why */
+	struct ranges retimed; /* of those, what is the same message and has another time in the ledger */
 };
 
 /* ---- reading ---- */
@@ -176,8 +177,13 @@ static void note_changed(struct merge *m, int64_t position)
 /* A message that is the same, behind such a one: so that one was not replaced, and the newest of a row of them is named. */
 static void judge_changed(struct merge *m, int64_t position)
 {
-	if (m->changed.position != 0 && EPOCH_OF(m->changed.position) == EPOCH_OF(position) && !m->v->again)
-		columns_report_time(m->v, m->source, m->changed.position, m->changed.found_us, m->changed.expected_us);
+	if (m->changed.position == 0)
+		return;
+	if (EPOCH_OF(m->changed.position) == EPOCH_OF(position)) {
+		ranges_add(&m->retimed, m->changed.position, m->changed.position);
+		if (!m->v->again)
+			columns_report_time(m->v, m->source, m->changed.position, m->changed.found_us, m->changed.expected_us);
+	}
 	m->changed.position = 0;
 }
 
@@ -212,13 +218,18 @@ static enum leat_kind step(struct merge *m, struct leat_error *err)
 
 /* ---- what is lost ---- */
 
-static void explain_lost(struct verify *v, const struct source *source, const struct range *range, const struct ranges *replaced)
+static void explain_lost(const struct merge *m, const struct range *range)
 {
+	struct verify *v = m->v;
+	const struct source *source = m->source;
 	const char *name = verify_stream_name(source->stream);
 	int64_t first = SEQ_OF(range->first);
 	int64_t last = SEQ_OF(range->last);
 	int64_t current = source->epochs[source->epoch_count - 1].number;
-	if (ranges_hold(replaced, range->first) || ranges_hold(replaced, range->last))
+	if (ranges_hold(&m->retimed, range->last))
+		verify_doubt(v, "%s: the ledger has other times of %" PRId64 "..%" PRId64 " than their messages; what those wrote is left out",
+			name, first, last);
+	else if (ranges_hold(&m->replaced, range->first) || ranges_hold(&m->replaced, range->last))
 		verify_doubt(v,
 			"%s: %" PRId64 "..%" PRId64 " are other messages by now than those that were settled: the stream was made again or restored",
 			name, first, last);
@@ -241,7 +252,7 @@ static void explain(struct merge *m)
 {
 	const struct ranges *lost = &m->source->lost;
 	for (size_t i = 0; i < lost->count && i < DOUBTS; i++)
-		explain_lost(m->v, m->source, &lost->list[i], &m->replaced);
+		explain_lost(m, &lost->list[i]);
 	if (lost->count > DOUBTS)
 		verify_doubt(m->v, "%s: and %zu more ranges are gone", verify_stream_name(m->source->stream), lost->count - DOUBTS);
 }
@@ -272,5 +283,6 @@ enum leat_kind facts_read(struct verify *v, struct source *source, feed_fact *fe
 	cover_fini(&m.cover);
 	ledger_close(&m.ledger);
 	ranges_free(&m.replaced);
+	ranges_free(&m.retimed);
 	return kind;
 }

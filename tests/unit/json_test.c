@@ -1,6 +1,8 @@
 /* What is JSON and what is not, as the decoder sees it. Samples stand inside the content of a merge, or alone as a body. */
 #include "decoding.h"
 
+#include "leat/json.h"
+
 #define HEAD "{\"entity_id\":\"" ENTITY "\",\"content\":{\"x\":"
 #define TAIL "}}"
 
@@ -137,6 +139,29 @@ Test(json, bad_grammar_wins_over_bad_values)
 	expect_value_rejected("\"\\u0000\"", LEAT_CODE_INVALID_MESSAGE, NULL);
 	expect_value_rejected("[\"\\u0000\",]", LEAT_CODE_INVALID_JSON, NULL);
 	expect_value_rejected("[1e999999,{\"a\":1,\"a\":1},x]", LEAT_CODE_INVALID_JSON, NULL);
+}
+
+/* Quotes and backslashes in every way that they can stand together, as name and as value, alone and inside another value. */
+Test(json, a_walk_finds_the_end_of_every_string)
+{
+	static const char *const strings[] = {
+		"\"\"", "\"a\"", "\"\\\"\"", "\"\\\\\"", "\"\\\\\\\"\"", "\"a\\\"}b\"", "\"\\\\\\\\\"", "\",]\\\\\\\",\""};
+	for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
+		char text[128];
+		snprintf(text, sizeof text, "{%s:%s,\"n\":[%s,{\"k\":%s}],\"z\":1}", strings[i], strings[i], strings[i], strings[i]);
+		const struct leat_json object = {LEAT_JSON_OBJECT, {text, strlen(text)}};
+		struct leat_json_walk walk = leat_json_walk(&object);
+		struct leat_json name;
+		struct leat_json value;
+		cr_assert(leat_json_next(&walk, &name, &value));
+		cr_expect_eq(name.source.bytes, strlen(strings[i]), "%s", text);
+		cr_expect_eq(value.source.bytes, strlen(strings[i]), "%s", text);
+		cr_assert(leat_json_next(&walk, &name, &value));
+		cr_expect_eq(value.source.bytes, 2 * strlen(strings[i]) + strlen("[,{\"k\":}]"), "%s", text);
+		cr_assert(leat_json_next(&walk, &name, &value));
+		cr_expect_eq(value.type, LEAT_JSON_NUMBER, "%s", text);
+		cr_expect_not(leat_json_next(&walk, &name, &value), "%s", text);
+	}
 }
 
 Test(json, nesting_may_reach_the_limit)

@@ -21,10 +21,11 @@ enum { GLANCE_MS = 250 };
 /* Awake with nothing to do: the first pause before the next look, and the longest, while it can't fall asleep. */
 enum { PAUSE_MS = 2, PAUSE_LIMIT_MS = 64 };
 
-/* Publishes one batch of rows. *more: there may be others. TEMPORARY with the reason when nothing could be done. */
-static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_error *err)
+/* Publishes one batch of rows. *found: there were some; *more: there are others, as it seems. TEMPORARY with the reason when nothing could be done. */
+static enum leat_kind relay_batch(struct relay *relay, bool *found, bool *more, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	*found = false;
 	*more = false;
 	if (relay_fetch(relay, &rows, err) != LEAT_OK)
 		return err->kind;
@@ -39,12 +40,13 @@ static enum leat_kind relay_batch(struct relay *relay, bool *more, struct leat_e
 	enum leat_kind published = leat_outbox_publish(relay->link.bus, &relay->events, rows, &sent, &refused, &publishing);
 	enum leat_kind kind = relay_settle(relay, &sent, &refused, err);
 	leat_lane_count(relay->link.lane, LEAT_COUNT_PUBLISHED, sent.count);
-	*more = sent.count + refused.count > 0;
+	*found = sent.count + refused.count > 0;
+	*more = *found && leat_pg_rows(rows) >= (size_t)relay->params->relay_batch;
 	leat_pg_array_free(&sent);
 	leat_pg_array_free(&refused);
 	if (kind != LEAT_OK)
 		return kind;
-	if (published != LEAT_OK && !*more) {
+	if (published != LEAT_OK && !*found) {
 		*err = publishing;
 		return published;
 	}
@@ -57,9 +59,10 @@ static bool relay_all(struct relay *relay, bool *found, struct leat_error *err)
 	bool more = true;
 	*found = false;
 	while (more && !leat_lane_stopping(relay->link.lane)) {
-		if (relay_batch(relay, &more, err) != LEAT_OK)
+		bool some;
+		if (relay_batch(relay, &some, &more, err) != LEAT_OK)
 			return false;
-		*found = *found || more;
+		*found = *found || some;
 		relay->link.backoff.next_ms = 0;
 		leat_lane_enter(relay->link.lane, "working", NULL);
 	}

@@ -13,8 +13,10 @@ declare
 	v_position bigint;
 	v_content constant jsonb := coalesce(p_body -> 'content', '{}');
 	v_metadata constant jsonb := coalesce(p_body -> 'metadata', '{}');
+	v_metadata_positions jsonb := '{}';
 	v_ours constant text := current_setting('role');
 	v_written boolean;
+	v_set text; -- assigned, a setting is made by an expression; PERFORM would be a query each time
 begin
 	-- the safety nets of leat.stream_positions, as far as one message needs them
 	select e.epoch, e.opened_at <= p_at and e.first_seq <= p_seq as is_current,
@@ -37,19 +39,26 @@ begin
 	values (p_stream, v_position, p_leat_id, p_tenant, p_actor, p_role, 'entity', 'merge', p_entity, 'applied', p_at, p_traceparent)
 	on conflict (stream, position) do nothing;
 	if found then
-		perform set_config('leat.anonymous', case when p_actor is null and p_traceparent is null then 'on' else '' end, true); -- see leat.note_update
+		v_set := set_config('leat.anonymous', case when p_actor is null and p_traceparent is null then 'on' else '' end, true); -- see leat.note_update
+		if v_metadata <> '{}' then
+			v_metadata_positions := leat.fields_at(v_metadata, v_position);
+		end if;
 		if p_role = 'user' then
-			perform set_config('leat.tenant_id', p_tenant::text, true), set_config('role', 'authenticated', true);
+			v_set := set_config('leat.tenant_id', p_tenant::text, true);
+			v_set := set_config('role', 'authenticated', true);
 		end if;
 		update leat.entities e
-		set content = e.content || v_content, content_positions = e.content_positions || leat.fields_at(v_content, v_position),
-			metadata = e.metadata || v_metadata, metadata_positions = e.metadata_positions || leat.fields_at(v_metadata, v_position),
+		set content = e.content || v_content, metadata = e.metadata || v_metadata,
+			content_positions = e.content_positions
+				|| (select coalesce(jsonb_object_agg(field, v_position), '{}') from jsonb_object_keys(v_content) field), -- leat.fields_at, in place
+			metadata_positions = e.metadata_positions || v_metadata_positions,
 			last_position = v_position, updated_at = now()
 		where e.tenant_id = p_tenant and e.id = p_entity and e.last_position < v_position and e.upsert_positions[1] < v_position and e.hidden is null
 			and (p_body -> 'respect_locks' is distinct from 'true' or e.locked_fields = '{}');
 		v_written := found;
 		if p_role = 'user' then
-			perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
+			v_set := set_config('role', v_ours, true);
+			v_set := set_config('leat.tenant_id', '', true);
 		end if;
 		if v_written then
 			return true;

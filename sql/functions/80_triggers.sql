@@ -45,14 +45,58 @@ $$;
 -- differ in where a row's old and new image come from. That of an update is a full join, since a row whose key changed has one side only;
 -- the lanes have hash joins switched off. Comparing every field of every row is what costs most here: a lane that knows that a statement
 -- writes no other fields than a few names them (leat.written). Keys are read in the select list, which costs half of what a row source does.
+--
+-- What a lane that keeps up does all day is to move one row forward, its content and metadata: that goes by statements of its own, which
+-- together cost a third less than to start the one for all.
 do $do$
 declare
+	v_one_row constant text := $one$
+	-- joined by no equality, since the plan for one row is wanted
+	select o.tenant_id, o.id, o.entity_type, n.last_position as position, o.content as old_content, n.content as new_content,
+		o.metadata as old_metadata, n.metadata as new_metadata,
+		row(o.entity_type, o.key, o.content, o.metadata, o.locked_fields, o.created_at, o.updated_at, o.deleted_at)::leat.entity_image as old,
+		row(n.entity_type, n.key, n.content, n.metadata, n.locked_fields, n.created_at, n.updated_at, n.deleted_at)::leat.entity_image as new
+	into v_row
+	from old_rows o cross join new_rows n
+	where v_claims is null and not exists (select from new_rows offset 1) and (o.tenant_id, o.id) is not distinct from (n.tenant_id, n.id)
+		and n.last_position > o.last_position and n.entity_type = o.entity_type and n.key is not distinct from o.key
+		and n.locked_fields = o.locked_fields and o.deleted_at is null and n.deleted_at is null
+		and (n.content <> o.content or n.metadata <> o.metadata);
+	if found then
+		if v_asks then
+			select a.position, a.actor, a.traceparent into v_intent, v_actor, v_traceparent
+			from leat.activity a
+			where a.stream = 'LEAT_ENTITY' and a.position = v_row.position and a.tenant_id = v_row.tenant_id
+				and (a.target_id = v_row.id or a.target_id is null);
+		end if;
+		insert into leat.audit_log (tenant_id, entity_id, operation, position, db_user, actor, old, new)
+		values (v_row.tenant_id, v_row.id, 'update', case when v_asks then v_intent else v_row.position end, session_user, v_actor,
+			v_row.old, v_row.new);
+		insert into leat.outbox (subject, event, headers, body)
+		values ('leat.event.' || v_row.tenant_id || '.entity.' || v_row.id, 'leat.entity.updated',
+			case when v_traceparent is null then '' else leat.header('traceparent', v_traceparent) end,
+			convert_to('{"entity_type":' || to_json(v_row.entity_type) || ',"position":' || v_row.position
+				|| ',"changed":{"content":' || to_json(array(
+					select field from jsonb_object_keys(v_row.old_content || v_row.new_content) field
+					where v_row.old_content -> field is distinct from v_row.new_content -> field))
+				|| ',"metadata":' || to_json(array(
+					select field from jsonb_object_keys(v_row.old_metadata || v_row.new_metadata) field
+					where v_row.old_metadata -> field is distinct from v_row.new_metadata -> field))
+				|| '}}', 'UTF8'));
+		return null;
+	end if;
+$one$;
 	v_body constant text := $body$
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
+	v_row record;
+	v_intent bigint;
+	v_actor text;
+	v_traceparent text;
 begin
+	%3$s
 	with change as (
 		select coalesce(n.tenant_id, o.tenant_id) as tenant_id, coalesce(n.id, o.id) as entity_id,
 			coalesce(n.entity_type, o.entity_type) as entity_type, coalesce(n.last_position, o.last_position) as stands_at,
@@ -108,15 +152,15 @@ $body$;
 begin
 	for v_way in
 		select * from (values
-			('insert', 'new_rows n left join leat.entities o on false', 'after', 'referencing new table as new_rows'),
+			('insert', 'new_rows n left join leat.entities o on false', 'after', 'referencing new table as new_rows', ''),
 			('update', 'old_rows o full join new_rows n on n.tenant_id = o.tenant_id and n.id = o.id', 'after',
-				'referencing old table as old_rows new table as new_rows'),
-			('delete', 'old_rows o left join leat.entities n on false', 'after', 'referencing old table as old_rows'),
-			('truncate', 'leat.entities o left join leat.entities n on false', 'before', '')) way (operation, source, at, tables)
+				'referencing old table as old_rows new table as new_rows', v_one_row),
+			('delete', 'old_rows o left join leat.entities n on false', 'after', 'referencing old table as old_rows', ''),
+			('truncate', 'leat.entities o left join leat.entities n on false', 'before', '', '')) way (operation, source, at, tables, one_row)
 	loop
 		execute format('create or replace function leat.note_%1$s() returns trigger language plpgsql security definer
 			set search_path = pg_catalog set enable_hashjoin = on set enable_seqscan = off as %2$L',
-			v_way.operation, format(v_body, v_way.source, replace(v_way.operation, 'truncate', 'delete')));
+			v_way.operation, format(v_body, v_way.source, replace(v_way.operation, 'truncate', 'delete'), v_way.one_row));
 		execute format('create or replace trigger note_%1$s %2$s %1$s on leat.entities %3$s for each statement execute function leat.note_%1$s()',
 			v_way.operation, v_way.at, v_way.tables);
 	end loop;

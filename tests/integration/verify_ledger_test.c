@@ -12,7 +12,7 @@ static void setup(void)
 {
 	rig_open(&rig);
 	rig_migrate(&rig);
-	load_start_consumer(&rig, "c", RIG_ARGS("--lanes", "entity,relay"));
+	load_start_consumer(&rig, "c", RIG_ARGS("--lanes", "entity,control,run,relay"));
 }
 
 static void teardown(void)
@@ -84,6 +84,47 @@ Test(verify_ledger, a_column_that_does_not_say_what_its_message_says_is_named)
 		"field ledger a  leat_id: v -> five @5\n"
 		"field ledger a 9 target_id: " OTHER " -> eeeeeeee-0000-4000-8000-000000000009 @6\n"
 		"field ledger a 1 leat_id: three -> two @7\n",
+		NULL);
+}
+
+#define NOBODY "leat.intent.nobody.service."
+#define SERVICE "leat.intent." RIG_TENANT_A ".service."
+
+/* As much as was understood stands in the ledger, of messages that were refused. */
+Test(verify_ledger, what_could_not_be_understood_is_in_the_ledger_as_it_came)
+{
+	static const struct {
+		const char *subject, *headers, *body;
+	} messages[] = {
+		{NOBODY "entity.merge", "Leat-Id: a\r\nLeat-Actor: b\r\ntraceparent: " TRACE "\r\n", "{}"},
+		{NOBODY "workflow.save", NULL, "{}"},
+		{NOBODY "run.start", "Leat-Id: a\r\n", "{}"},
+		{SERVICE "entity.fly", "Leat-Id: a\r\n", "{" ID("1") "}"},
+		{SERVICE "member.fly", NULL, "{}"},
+		{SERVICE "interaction.ask", NULL, "{"},
+		{SERVICE "entity.m\xC3\xA9rge", "Leat-Id: a\r\n", "{" ID("1") "}"},
+		{SERVICE "workflow.s\xC3\xA4ve", NULL, "{}"},
+		{"leat.intent." RIG_TENANT_A ".king.entity.delete", NULL, "{" ID("1") "}"},
+		{"leat.intent." RIG_TENANT_A ".king.member.remove", NULL, "{}"},
+		{SERVICE "entity.delete", "Leat-Actor: \xFF\r\ntraceparent: no\r\n", "{" ID("1") "}"},
+		{SERVICE "entity.delete", "traceparent: no\r\nLeat-Reply-To: elsewhere\r\n", "{" ID("1") "}"},
+		{SERVICE "member.remove", "Leat-Id: a\r\n", "{\"user_id\":\"a0000000-0000-4000-8000-000000000001\"}"},
+		{"leat.redrive." RIG_TENANT_A ".service.entity.delete", NULL, "{" ID("1") "}"},
+		{"leat.redrive." RIG_TENANT_A ".service.member.remove", "Leat-Id: b\r\n", "{}"},
+		{SERVICE "run.cancel", "Leat-Id: a\r\n", "{\"run_id\":\"d0000000-0000-4000-8000-000000000001\"}"},
+		{SERVICE "run.node", NULL, "[]"},
+	};
+	for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+		rig_publish(&rig, messages[i].subject, messages[i].headers, messages[i].body);
+	rig_sql_wait(&rig, 30, "rejected", "select string_agg(distinct outcome, ' ') from leat.activity having count(*) = 17");
+	verify_expect(&rig, 0, "", NULL);
+	rig_sql(&rig, "update leat.activity set role = 'service', verb = 'save' where tenant_id is null and role is null");
+	verify_expect(&rig, 1,
+		"field ledger   verb: save -> nothing @1\nfield ledger   role: service -> nothing @1\n"
+		"field ledger   verb: save -> nothing @1\nfield ledger   role: service -> nothing @1\n"
+		"field ledger   verb: save -> nothing @1\nfield ledger   role: service -> nothing @1\n"
+		"field ledger a  verb: save -> nothing @3\nfield ledger a  role: service -> nothing @3\n"
+		"field ledger a  verb: save -> nothing @4\nfield ledger a  role: service -> nothing @4\n",
 		NULL);
 }
 

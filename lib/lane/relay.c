@@ -21,7 +21,8 @@ enum { GLANCE_MS = 250 };
 /* Awake with nothing to do: the first pause before the next look, and the longest, while it can't fall asleep. */
 enum { PAUSE_MS = 2, PAUSE_LIMIT_MS = 64 };
 
-/* Publishes one batch of rows. *found: there were some; *more: there are others, as it seems. TEMPORARY with the reason when nothing could be done. */
+/* Publishes one batch of rows. *found: there were some; *more: there are others, as it seems. TEMPORARY with the reason when nothing could
+ * be done. */
 static enum leat_kind relay_batch(struct relay *relay, bool *found, bool *more, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *rows = NULL;

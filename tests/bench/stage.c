@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #define LOOK_MS 10
+#define TELL_MS 20000 /* so often is said what is waited for */
 #define WAIT_LIMIT_MS 600000
 #define REQUEST_MS 30000
 
@@ -141,9 +142,37 @@ static bool is_drained(const struct leat_pull_info *info)
 	return info->pending == 0 && info->ack_pending == 0;
 }
 
+/* The end of what its consumers wrote; the folder goes with the run. */
+static void print_log(const struct stage *stage)
+{
+	char path[PATH_MAX + 64];
+	char text[2048];
+	snprintf(path, sizeof path, "%s/%s/log", stage->bench->folder, stage->name);
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	if (fseek(file, -(long)sizeof text, SEEK_END) != 0)
+		rewind(file);
+	fwrite(text, 1, fread(text, 1, sizeof text, file), stderr);
+	fclose(file);
+}
+
+/* What nobody works on any more would be waited for until the limit. */
+static void check_consumers(const struct stage *stage)
+{
+	bool alive = stage->by_hand.pid == 0 || leat_child_running(&stage->by_hand);
+	for (size_t i = 0; i < stage->consumer_count; i++)
+		alive = alive && leat_child_running(&stage->consumers[i]);
+	if (alive)
+		return;
+	print_log(stage);
+	bench_die("a consumer has ended");
+}
+
 static void wait_until(struct stage *stage, const char *durable, bool (*is_so)(const struct leat_pull_info *info))
 {
 	int64_t deadline = leat_clock_ms() + WAIT_LIMIT_MS;
+	int64_t tell_at_ms = leat_clock_ms() + TELL_MS;
 	struct leat_pull_info info = {0};
 	struct leat_error err;
 	for (;;) {
@@ -152,9 +181,17 @@ static void wait_until(struct stage *stage, const char *durable, bool (*is_so)(c
 			bench_must(kind, &err);
 		if (kind == LEAT_OK && is_so(&info))
 			return;
-		if (leat_clock_ms() > deadline)
-			bench_die("durable %s: %" PRIu64 " waiting, %" PRIu64 " unsettled, %" PRIu64 " pulls; see %s/%s/log", durable, info.pending,
-				info.ack_pending, info.waiting, stage->bench->folder, stage->name);
+		if (leat_clock_ms() > deadline) {
+			print_log(stage);
+			bench_die("durable %s: %" PRIu64 " waiting, %" PRIu64 " unsettled, %" PRIu64 " pulls", durable, info.pending, info.ack_pending,
+				info.waiting);
+		}
+		check_consumers(stage);
+		if (leat_clock_ms() > tell_at_ms) {
+			fprintf(stderr, "bench: %s: %" PRIu64 " waiting, %" PRIu64 " unsettled, %" PRIu64 " pulls\n", durable, info.pending,
+				info.ack_pending, info.waiting);
+			tell_at_ms += TELL_MS;
+		}
 		poll(NULL, 0, LOOK_MS);
 	}
 }

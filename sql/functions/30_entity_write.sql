@@ -1,20 +1,24 @@
 -- One entity intent, written to its targets whatever their state: the general path. What is simple goes by two others: the set-based one
--- (45_entity_groups.sql), and the short one for a merge that comes alone (55_entity_single.sql). All three give the state that
--- lib/entity/fold_set.c defines.
+-- (45_entity_groups.sql), and the short one for a merge that comes alone (55_entity_single.sql); what is of one entity in a batch is folded
+-- in memory (47_entity_fold.sql). All of them give the state that lib/entity/fold_set.c defines.
 
 -- A target as an intent at some position finds it.
 --   live       an upsert below the position, above the highest delete, is known: the intent counts
 --   overtaken  a later delete is known: the intent counts, and changes nothing
 --   deleted, missing  as far as is known; below the floor that is final
 create or replace function leat.target_state(p_row leat.entities, p_position bigint) returns text
-language sql immutable parallel safe set search_path = pg_catalog
-return case
-	when p_row.id is null then 'missing'
-	when p_row.deleted_position > p_position then 'overtaken'
-	when p_row.upsert_positions[1] < p_position then 'live'
-	when p_row.deleted_position > 0 then 'deleted'
-	else 'missing'
-end;
+language plpgsql immutable parallel safe set search_path = pg_catalog
+as $$
+begin
+	return case
+		when p_row.id is null then 'missing'
+		when p_row.deleted_position > p_position then 'overtaken'
+		when p_row.upsert_positions[1] < p_position then 'live'
+		when p_row.deleted_position > 0 then 'deleted'
+		else 'missing'
+	end;
+end
+$$;
 
 -- One part of an entity (content, metadata, locks) after one more intent; pure. p_new: what it writes; p_written: the fields it writes or
 -- removes, at its position. p_upsert_before and p_upsert: the lowest upsert before and after it, null for none. What was written from p_since
@@ -227,7 +231,8 @@ begin
 	from (
 		select target.id, leat.target_state(e, p_position) as state
 		from unnest(p_targets) target (id)
-		left join leat.entities e on e.tenant_id = p_tenant and e.id = target.id) target;
+		left join leat.entities e on e.tenant_id = p_tenant and e.id = target.id
+		offset 0) target; -- or each use of the state would ask again
 
 	if v_absent <> '{}' and not p_final then
 		status := 'parked';

@@ -105,6 +105,21 @@ begin
 	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
 	perform set_config('leat.written', '', true);
 
+	-- What is not simple, entity by entity.
+	if 'general' = any (v_paths) and not v_redriven and 'bulk' <> all (p_verb) then
+		v_paths := leat.folded_paths(v_groups, v_paths, p_tenant, p_entity, p_role, v_status);
+		for v_written in
+			select * from leat.fold_groups(v_groups, v_paths, p_tenant, p_entity, p_verb, p_position, p_body, v_status, p_floor, p_final)
+		loop
+			i := v_written.ord;
+			v_status[i] := v_written.status;
+			v_code[i] := v_written.code;
+			v_message[i] := v_written.message;
+			v_detail[i] := v_written.detail;
+			v_changed := v_changed || i;
+		end loop;
+	end if;
+
 	-- The rest, intent by intent, in order of position.
 	if 'bulk' = any (p_verb) or 'general' = any (v_paths) or 'absent' = any (v_paths) then
 		for v_intent in select * from leat.single_intents(v_groups, v_paths, p_tenant, p_entity, p_verb, v_status) loop

@@ -91,6 +91,22 @@ Test(event, a_batch_that_merged_one_entity_five_times_is_one_event)
 	expect_audit("update 1 @6 tests");
 }
 
+/* Its beginning and end are told each; what lies between is one change. */
+Test(event, in_a_batch_of_everything_an_entity_ends_and_begins_by_events_of_their_own)
+{
+	create_entity();
+	struct message batch[] = {intent(2, "lock", ENTITY_1, "'fields':['a']"), intent(3, "merge", ENTITY_1, "'content':{'a':3}"),
+		intent(4, "delete", ENTITY_1, ""), intent(5, "upsert", ENTITY_1, "'content':{'c':5}"),
+		intent(6, "lock", ENTITY_1, "'fields':['c']"), intent(7, "merge", ENTITY_1, "'content':{'c':7,'d':7},'respect_locks':true"),
+		intent(8, "unset", ENTITY_1, "'content':['c']"), intent(9, "merge", ENTITY_2, "'content':{}")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED,
+		LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_PARKED);
+	expect_events("deleted 1 @4 a+b/m, created 1 @5 c/, updated 1 @8 c+d/");
+	expect_audit("update 1 @4 tests, update 1 @5 tests, update 1 @8 tests");
+	rig_sql_expect(&rig, "{\"d\": 7} {c}", "select concat_ws(' ', content, locked_fields) from leat.entities");
+	rig_sql_expect(&rig, "{\"skipped_fields\": [\"c\"]}", "select detail from leat.activity where position = 7");
+}
+
 /* What somebody's own triggers write beside the intent is named too, in a batch as in a single message. */
 Test(event, what_triggers_of_others_write_is_named)
 {

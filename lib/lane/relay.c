@@ -13,7 +13,6 @@
 #include "relay.h"
 
 #include "leat/log.h"
-#include "leat/outbox.h"
 
 /* Shutdown is looked at this often while waiting for a notification. */
 enum { GLANCE_MS = 250 };
@@ -26,25 +25,28 @@ enum { PAUSE_MS = 2, PAUSE_LIMIT_MS = 64 };
 static enum leat_kind relay_batch(struct relay *relay, bool *found, bool *more, struct leat_error *err)
 {
 	LEAT_PG_RESULT_SCOPED *rows = NULL;
+	bool apart;
 	*found = false;
 	*more = false;
 	if (relay_fetch(relay, &rows, err) != LEAT_OK)
 		return err->kind;
 	if (leat_pg_rows(rows) == 0)
 		return relay_shrink(relay, false, err);
+	if (relay_take_apart(relay, rows, &apart, err) != LEAT_OK || apart) {
+		*found = apart;
+		*more = apart;
+		return apart ? LEAT_OK : err->kind;
+	}
 
-	struct leat_pg_array sent = {0};
-	struct leat_pg_array refused = {0};
-	leat_pg_array_start(&sent, LEAT_PG_INT8);
-	leat_pg_array_start(&refused, LEAT_PG_INT8);
+	struct leat_outbox_result result;
+	leat_outbox_result_init(&result);
 	struct leat_error publishing;
-	enum leat_kind published = leat_outbox_publish(relay->link.bus, &relay->events, rows, &sent, &refused, &publishing);
-	enum leat_kind kind = relay_settle(relay, &sent, &refused, err);
-	leat_lane_count(relay->link.lane, LEAT_COUNT_PUBLISHED, sent.count);
-	*found = sent.count + refused.count > 0;
-	*more = *found && leat_pg_rows(rows) >= (size_t)relay->params->relay_batch;
-	leat_pg_array_free(&sent);
-	leat_pg_array_free(&refused);
+	enum leat_kind published = leat_outbox_publish(&result, relay->link.bus, &relay->events, rows, &publishing);
+	enum leat_kind kind = relay_settle(relay, &result, err);
+	leat_lane_count(relay->link.lane, LEAT_COUNT_PUBLISHED, result.messages);
+	*found = result.sent.count + result.refused.count > 0;
+	*more = *found && result.messages + result.refused.count >= (size_t)relay->params->relay_batch;
+	leat_outbox_result_fini(&result);
 	if (kind != LEAT_OK)
 		return kind;
 	if (published != LEAT_OK && !*found) {

@@ -3,6 +3,7 @@
 #define LEAT_LIB_LANE_RELAY_H
 
 #include "lanes.h"
+#include "leat/outbox.h"
 
 /* Which rows need not be looked at any more: leat.outbox_floor has the reasoning. */
 struct relay_floor {
@@ -35,8 +36,11 @@ enum leat_kind relay_take_lock(struct relay *relay, struct leat_error *err) __at
 enum leat_kind relay_fall_asleep(struct relay *relay, struct leat_error *err) __attribute__((warn_unused_result));
 enum leat_kind relay_wake(struct relay *relay, struct leat_error *err) __attribute__((warn_unused_result));
 enum leat_kind relay_fetch(struct relay *relay, struct leat_pg_result **rows, struct leat_error *err) __attribute__((warn_unused_result));
-/* Rows that are out are deleted, those that can't be are put off. */
-enum leat_kind relay_settle(struct relay *relay, struct leat_pg_array *sent, struct leat_pg_array *refused, struct leat_error *err)
+/* *apart: there were bundles of which some events have to wait; they are rows now, so everything is to be fetched again. */
+enum leat_kind relay_take_apart(struct relay *relay, struct leat_pg_result *rows, bool *apart, struct leat_error *err)
+	__attribute__((warn_unused_result));
+/* Rows that are out are deleted, those that can't be are put off; bundles that are neither are taken apart before. */
+enum leat_kind relay_settle(struct relay *relay, struct leat_outbox_result *result, struct leat_error *err)
 	__attribute__((warn_unused_result));
 /* Everything is looked at again: at the tick, and where something is not as it was. */
 void relay_forget_floor(struct relay *relay);

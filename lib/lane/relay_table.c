@@ -1,6 +1,9 @@
 /* The relay and its table: the lock, fetching, settling, and keeping both the table and the part of it that is looked at small. */
 #include "relay.h"
 
+/* Of leat.fetch_outbox. */
+enum { COLUMN_SEQ = 0, COLUMN_APART = 9 };
+
 enum { RAISE_ROWS = 1000, RAISE_MS = 20 };
 
 /* The answer to a fetch shows that the lock was held when it was asked for; so much later, another may hold it. */
@@ -15,6 +18,7 @@ static const struct leat_pg_statement statements[] = {
 	{"fall_asleep", "select pg_try_advisory_lock(hashtext('leat.relay'), 1)"},
 	{"wake", "select pg_advisory_unlock(hashtext('leat.relay'), 1)"},
 	{"fetch", "select * from leat.fetch_outbox($1::bigint, $2::integer, $3::bigint)"},
+	{"apart", "select leat.take_bundles_apart($1)"},
 	{"sent", "select leat.outbox_sent($1)"},
 	{"refused", "select leat.outbox_refused($1)"},
 	{"floor", "select * from leat.outbox_floor($1::bigint, $2::bigint, $3::text[])"},
@@ -89,7 +93,7 @@ enum leat_kind relay_fetch(struct relay *relay, struct leat_pg_result **rows, st
 	size_t count = leat_pg_rows(*rows);
 	if (count == 0)
 		return LEAT_OK;
-	int64_t last = leat_pg_int8(*rows, count - 1, 0);
+	int64_t last = leat_pg_int8(*rows, count - 1, COLUMN_SEQ);
 	if (last > relay->floor.highest)
 		relay->floor.highest = last;
 	relay->floor.rows += (int64_t)count;
@@ -106,11 +110,28 @@ static enum leat_kind mark(struct leat_pg *pg, const char *statement, struct lea
 	return leat_pg_run(pg, statement, &params, NULL, err);
 }
 
-enum leat_kind relay_settle(struct relay *relay, struct leat_pg_array *sent, struct leat_pg_array *refused, struct leat_error *err)
+enum leat_kind relay_take_apart(struct relay *relay, struct leat_pg_result *rows, bool *apart, struct leat_error *err)
 {
-	if (mark(relay->link.pg, "sent", sent, err) != LEAT_OK)
-		return err->kind;
-	return mark(relay->link.pg, "refused", refused, err);
+	struct leat_pg_array seqs = {0};
+	leat_pg_array_start(&seqs, LEAT_PG_INT8);
+	for (size_t row = 0; row < leat_pg_rows(rows); row++) {
+		if (leat_pg_int8(rows, row, COLUMN_APART) != 0)
+			leat_pg_array_add_int8(&seqs, leat_pg_int8(rows, row, COLUMN_SEQ));
+	}
+	*apart = seqs.count > 0;
+	enum leat_kind kind = mark(relay->link.pg, "apart", &seqs, err);
+	leat_pg_array_free(&seqs);
+	return kind;
+}
+
+enum leat_kind relay_settle(struct relay *relay, struct leat_outbox_result *result, struct leat_error *err)
+{
+	enum leat_kind kind = mark(relay->link.pg, "apart", &result->apart, err);
+	if (kind == LEAT_OK)
+		kind = mark(relay->link.pg, "sent", &result->sent, err);
+	if (kind == LEAT_OK)
+		kind = mark(relay->link.pg, "refused", &result->refused, err);
+	return kind;
 }
 
 /* ---- the floor ---- */

@@ -39,7 +39,9 @@ $$;
 -- Who wrote, and the trace that it belongs to, the ledger knows, which has the intent already; a lane whose messages name neither says so
 -- (leat.anonymous), which saves the look. Of direct SQL, the gateway's claims tell who; it can write any position into a row, so the ledger
 -- is believed only where it has an intent of that tenant to that entity (or a bulk) there, and not at all where there are claims, which no
--- lane has. An event's body is the data of a CloudEvent; the relay puts the envelope around it.
+-- lane has. An event's body is the data of a CloudEvent; the relay puts the envelope around it. Many events are one row, a bundle, a line
+-- each: subject, type, traceparent or nothing, data, with tabs between them (JSON has neither tabs nor line breaks that are not escaped).
+-- Few are rows of their own, and so are long ones, since a bundle has to fit into memory.
 --
 -- Statement-level, and one statement for all rows. Each of the four ways to change rows gets a function of its own with the same body: they
 -- differ in where a row's old and new image come from. That of an update is a full join, since a row whose key changed has one side only;
@@ -127,24 +129,35 @@ begin
 		select c.tenant_id, c.entity_id, '%2$s', case when v_asks then c.intent when v_claims is null then c.position end, session_user,
 			coalesce(c.actor, v_claims ->> 'sub'), c.old, c.new
 		from signed c
+	), event as materialized (
+		select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id as subject,
+			case when not c.was_there then 'leat.entity.created' when c.is_there then 'leat.entity.updated' else 'leat.entity.deleted' end as type,
+			translate(c.traceparent, E'\t\r\n', '') as traceparent,
+			'{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
+				|| ',"changed":{"content":' || case when c.old_content = c.new_content then '[]' else to_json(array(
+					select field from (select unnest(coalesce(v_written,
+						array(select jsonb_object_keys(coalesce(c.old_content || c.new_content, c.new_content, c.old_content))))) as field) fields
+					where c.old_content -> field is distinct from c.new_content -> field))::text end
+				|| ',"metadata":' || case when c.old_metadata = c.new_metadata then '[]' else to_json(array(
+					select field from (select unnest(coalesce(v_written,
+						array(select jsonb_object_keys(coalesce(c.old_metadata || c.new_metadata, c.new_metadata, c.old_metadata))))) as field) fields
+					where c.old_metadata -> field is distinct from c.new_metadata -> field))::text end
+				|| case when coalesce(c.old_locked, '{}') <> coalesce(c.new_locked, '{}')
+					then ',"locked_fields":' || to_json(coalesce(c.new_locked, '{}')) else '' end
+				|| '}}' as data
+		from signed c where c.was_there or c.is_there
 	)
-	insert into leat.outbox (subject, event, headers, body)
-	select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id,
-		case when not c.was_there then 'leat.entity.created' when c.is_there then 'leat.entity.updated' else 'leat.entity.deleted' end,
-		case when c.traceparent is null then '' else leat.header('traceparent', c.traceparent) end,
-		convert_to('{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
-			|| ',"changed":{"content":' || case when c.old_content = c.new_content then '[]' else to_json(array(
-				select field from (select unnest(coalesce(v_written,
-					array(select jsonb_object_keys(coalesce(c.old_content || c.new_content, c.new_content, c.old_content))))) as field) fields
-				where c.old_content -> field is distinct from c.new_content -> field))::text end
-			|| ',"metadata":' || case when c.old_metadata = c.new_metadata then '[]' else to_json(array(
-				select field from (select unnest(coalesce(v_written,
-					array(select jsonb_object_keys(coalesce(c.old_metadata || c.new_metadata, c.new_metadata, c.old_metadata))))) as field) fields
-				where c.old_metadata -> field is distinct from c.new_metadata -> field))::text end
-			|| case when coalesce(c.old_locked, '{}') <> coalesce(c.new_locked, '{}')
-				then ',"locked_fields":' || to_json(coalesce(c.new_locked, '{}')) else '' end
-			|| '}}', 'UTF8')
-	from signed c where c.was_there or c.is_there;
+	insert into leat.outbox (subject, event, headers, body, events)
+	select e.subject, e.type, case when e.traceparent is null then '' else leat.header('traceparent', e.traceparent) end,
+		convert_to(e.data, 'UTF8'), null::integer
+	from event e where octet_length(e.data) > 8000 or (select count(*) from event) < 16
+	union all
+	select 'leat.event.>', 'leat.entity', '', convert_to(string_agg(e.subject || E'\t' || e.type || E'\t' || coalesce(e.traceparent, '')
+		|| E'\t' || e.data, E'\n'), 'UTF8'), count(*)::integer
+	from (
+		select every.*, row_number() over () / 1000 as part from event every
+		where octet_length(every.data) <= 8000 and (select count(*) from event) >= 16) e
+	group by e.part;
 	return null;
 end
 $body$;

@@ -24,7 +24,7 @@ declare
 		when new.subject like 'leat.intent.%' then 'intents'
 		else 'replies' end;
 begin
-	perform set_config(v_name, (coalesce(nullif(current_setting(v_name, true), ''), '0')::bigint + 1)::text, false);
+	perform set_config(v_name, (coalesce(nullif(current_setting(v_name, true), ''), '0')::bigint + coalesce(new.events, 1))::text, false);
 	return null;
 end
 $$;
@@ -34,7 +34,7 @@ $$;
 create or replace trigger suppress before insert on leat.outbox
 for each row when (coalesce(current_setting('leat.replay', true), '') <> '') execute function leat.suppress();
 
--- How many rows this connection has suppressed, by kind.
+-- How many messages this connection has suppressed, by kind.
 create or replace function leat.suppressed(out events bigint, out dead_letters bigint, out resumes bigint, out intents bigint, out replies bigint)
 language sql stable set search_path = pg_catalog
 as $$

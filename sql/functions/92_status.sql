@@ -74,9 +74,9 @@ begin
 			from unnest('{pending,running,waiting,completed,failed,cancelled}'::text[]) s (status)),
 		'parked', (select count(*) from (select from leat.parked limit p_limit) p),
 		'outbox', (
-			select jsonb_build_object('waiting', count(*), 'refused', count(o.retry_at),
+			select jsonb_build_object('waiting', coalesce(sum(coalesce(o.events, 1)), 0), 'refused', count(o.retry_at),
 				'oldest_ms', coalesce(leat.milliseconds_since(min(o.created_at)), 0))
-			from (select x.created_at, x.retry_at from leat.outbox x order by x.seq limit p_limit) o),
+			from (select x.created_at, x.retry_at, x.events from leat.outbox x order by x.seq limit p_limit) o),
 		'processes', (
 			select coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'queue_group', p.queue_group, 'host', p.host, 'pid', p.pid,
 				'version', p.version, 'started_at', p.started_at, 'seen_at', p.seen_at, 'seen_ms', leat.milliseconds_since(p.seen_at),

@@ -269,3 +269,54 @@ Test(event_stream, a_subscriber_gets_what_intents_and_direct_sql_changed_as_clou
 	leat_inbox_close(inbox);
 	rig_close(&rig);
 }
+
+/* ---- bundles ---- */
+
+Test(event, many_of_one_statement_are_few_rows_which_can_be_taken_apart)
+{
+	rig_sql(&rig,
+		"insert into leat.entities (tenant_id, id, entity_type, content)"
+		" select '" RIG_TENANT_A "', md5(n::text)::uuid, E'a\\tb\\nc', jsonb_build_object('n', n) from generate_series(1, 1200) n");
+	rig_sql_expect(&rig, "999 201", "select string_agg(events::text, ' ' order by seq) from leat.outbox");
+	rig_sql(&rig,
+		"create table line as select o.seq + n - 1 as seq, leat.event_id(o.id, n - 1) as id, string_to_array(line, E'\\t') as part"
+		" from leat.outbox o, string_to_table(convert_from(o.body, 'UTF8'), E'\\n') with ordinality line (line, n)");
+	rig_sql(&rig, "select leat.take_bundles_apart(array(select seq from leat.outbox))");
+	rig_sql_expect(&rig, "1200 1200 1200",
+		"select concat_ws(' ', count(*), count(distinct o.id), count(distinct o.subject)) from leat.outbox o join line l using (seq, id)"
+		" where o.subject = l.part[1] and o.event = l.part[2] and o.headers = '' and convert_from(o.body, 'UTF8') = l.part[4]"
+		" and l.part[3] = '' and l.part[5] is null and o.events is null and o.event = 'leat.entity.created'");
+	rig_sql_expect(
+		&rig, "1200", "select count(*) from event where data ->> 'entity_type' = E'a\\tb\\nc' and data #>> '{changed,content,0}' = 'n'");
+}
+
+Test(event, few_and_long_ones_are_rows_of_their_own)
+{
+	static const char sql[] =
+		"truncate leat.entities; truncate leat.outbox; insert into leat.entities (tenant_id, id, entity_type, content)"
+		" select '" RIG_TENANT_A "', md5(n::text)::uuid, 'a', jsonb_build_object(repeat('x', case n when 7 then 9000 else 1 end), n)"
+		" from generate_series(1, %d) n";
+	static const char rows[] = "select concat_ws(' ', count(*), sum(events)) from leat.outbox";
+	rig_sql(&rig, sql, 15);
+	rig_sql_expect(&rig, "15", rows);
+	rig_sql(&rig, sql, 16);
+	rig_sql_expect(&rig, "2 15", rows);
+}
+
+Test(event, of_a_bundle_each_has_the_trace_of_its_intent)
+{
+	struct message batch[20];
+	struct answer answers[20];
+	char entities[20][64];
+	for (int i = 0; i < 20; i++) {
+		snprintf(entities[i], sizeof entities[i], "eeeeeeee-0000-4000-8000-0000000000%02d", i);
+		batch[i] = as(intent(i + 1, "upsert", entities[i], "'content':{'a':1}"), "ann", i % 2 == 0 ? TRACE : NULL);
+	}
+	PUT_ALL(&gate, batch, answers);
+	answers_free(answers, 20);
+	rig_sql_expect(&rig, "20", "select string_agg(events::text, ' ') from leat.outbox");
+	rig_sql(&rig, "select leat.take_bundles_apart(array(select seq from leat.outbox))");
+	rig_sql_expect(&rig, "10 10",
+		"select concat_ws(' ', count(*) filter (where headers = E'traceparent: " TRACE "\\r\\n' and (data ->> 'position')::int %% 2 = 1),"
+		" count(*) filter (where headers = '' and (data ->> 'position')::int %% 2 = 0)) from event");
+}

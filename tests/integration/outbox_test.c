@@ -20,8 +20,8 @@ static void teardown(void)
 
 TestSuite(outbox, .init = setup, .fini = teardown);
 
-/* Publishes one row with that subject. The seq of the row, 1, is in *sent or not. */
-static enum leat_kind publish_row(const char *subject, struct leat_pg_array *sent, struct leat_pg_array *refused)
+/* Publishes one row with that subject. */
+static enum leat_kind publish_row(const char *subject, struct leat_outbox_result *result)
 {
 	struct leat_pg *pg;
 	struct leat_error err;
@@ -31,32 +31,27 @@ static enum leat_kind publish_row(const char *subject, struct leat_pg_array *sen
 	cr_assert_eq(leat_pg_open(&pg, rig.database_url, "test", NULL, NULL, 0, &err), LEAT_OK, "%s", err.text);
 	cr_assert_eq(leat_pg_run_sql(pg, sql, &rows, &err), LEAT_OK, "%s", err.text);
 	struct leat_sole events = {.until_ms = INT64_MAX};
-	leat_pg_array_start(sent, LEAT_PG_INT8);
-	leat_pg_array_start(refused, LEAT_PG_INT8);
-	enum leat_kind kind = leat_outbox_publish(rig_bus(&rig), &events, rows, sent, refused, &err);
+	leat_outbox_result_init(result);
+	enum leat_kind kind = leat_outbox_publish(result, rig_bus(&rig), &events, rows, &err);
 	leat_pg_close(pg);
 	return kind;
 }
 
 Test(outbox, a_reply_that_the_server_has_not_read_is_not_out)
 {
-	struct leat_pg_array sent = {0};
-	struct leat_pg_array refused = {0};
+	struct leat_outbox_result result;
 	leat_server_pause(&rig.nats);
-	enum leat_kind kind = publish_row("leat.reply." RIG_TENANT_A ".x", &sent, &refused);
+	enum leat_kind kind = publish_row("leat.reply." RIG_TENANT_A ".x", &result);
 	leat_server_resume(&rig.nats);
 	cr_expect_eq(kind, LEAT_TEMPORARY);
-	cr_expect(sent.count == 0 && refused.count == 0, "%u sent, %u refused", sent.count, refused.count);
-	leat_pg_array_free(&sent);
-	leat_pg_array_free(&refused);
+	cr_expect(result.sent.count == 0 && result.refused.count == 0, "%u sent, %u refused", result.sent.count, result.refused.count);
+	leat_outbox_result_fini(&result);
 }
 
 Test(outbox, a_reply_that_can_never_go_out_is_dropped)
 {
-	struct leat_pg_array sent = {0};
-	struct leat_pg_array refused = {0};
-	cr_expect_eq(publish_row("leat.reply." RIG_TENANT_A ".a b", &sent, &refused), LEAT_OK);
-	cr_expect(sent.count == 1 && refused.count == 0, "%u sent, %u refused", sent.count, refused.count);
-	leat_pg_array_free(&sent);
-	leat_pg_array_free(&refused);
+	struct leat_outbox_result result;
+	cr_expect_eq(publish_row("leat.reply." RIG_TENANT_A ".a b", &result), LEAT_OK);
+	cr_expect(result.sent.count == 1 && result.refused.count == 0, "%u sent, %u refused", result.sent.count, result.refused.count);
+	leat_outbox_result_fini(&result);
 }

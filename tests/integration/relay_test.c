@@ -1,7 +1,7 @@
 /*
  * The relay, as those see it who read the events: each id once, none missing, those of a subject in order, whatever is killed and whoever
  * hangs. Events are written by SQL, in many transactions at once that often share subjects; each says in its body how many of its subject
- * were committed before it.
+ * were committed before it. Half of the transactions write theirs as one bundle.
  */
 #include "load.h"
 
@@ -35,10 +35,13 @@ static void make_stream(void)
 
 static const char schema[] =
 	"create table counters (subject text primary key, n integer not null default 0);"
-	"create function write_events(p_subjects text[]) returns void language plpgsql as $$ begin"
+	"create function write_events(p_subjects text[], p_bundle boolean default random() < 0.5) returns void language plpgsql as $$ begin"
 	"	perform from counters c where c.subject = any (p_subjects) order by c.subject for update;"
 	"	with counted as (update counters c set n = c.n + 1 where c.subject = any (p_subjects) returning c.subject, c.n)"
-	"	insert into leat.outbox (subject, body) select c.subject, convert_to(c.n::text, 'UTF8') from counted c; end $$";
+	"	insert into leat.outbox (subject, event, body, events) select c.subject, null, convert_to(c.n::text, 'UTF8'), null"
+	"	from counted c where not p_bundle union all"
+	"	select 'leat.event.>', 'test', convert_to(string_agg(c.subject || E'\\t\\t\\t' || c.n, E'\\n'), 'UTF8'), count(*)"
+	"	from counted c having p_bundle; end $$";
 
 static void setup(void)
 {
@@ -355,6 +358,46 @@ Test(relay, an_event_that_is_refused_holds_up_its_own_subject_only)
 	rig_sql_wait(&rig, 30, "refused, waits, waits",
 		"select string_agg(case when retry_at > now() then 'refused' else 'waits' end, ', ' order by seq) from leat.outbox");
 	rig_sql(&rig, "update leat.outbox set body = '1', retry_at = now() where retry_at is not null");
+	wait_empty();
+	expect_once_each_and_in_order();
+}
+
+/* Three events of which the first is too long for the stream, in one bundle. */
+#define BUNDLE_OF_THREE                                                                                                                    \
+	"insert into leat.outbox (subject, event, body, events) values ('leat.event.>', 'test',"                                               \
+	" convert_to(E'leat.event.1\\t\\t\\t' || repeat('x', 2000) || E'\\nleat.event.2\\t\\t\\t1\\nleat.event.3\\t\\t\\t1', 'UTF8'), 3)"
+
+Test(relay, an_event_of_a_bundle_that_is_refused_holds_up_its_own_subject_only)
+{
+	make_stream_with_limit();
+	rig_sql(&rig, "update counters set n = 1 where subject in ('leat.event.1', 'leat.event.2', 'leat.event.3')");
+	rig_sql(&rig, BUNDLE_OF_THREE);
+	rig_sql(&rig, "select write_events('{leat.event.1,leat.event.2}', true)");
+	start_consumer(0, "50", "100");
+	wait_for_seq(3);
+	rig_sql(&rig, "select write_events('{leat.event.1,leat.event.3}', true)");
+	wait_for_seq(4);
+	rig_sql_wait(&rig, 30, "refused, waits, waits",
+		"select string_agg(case when retry_at > now() then 'refused' else 'waits' end, ', ' order by seq) from leat.outbox");
+	rig_sql(&rig, "update leat.outbox set body = '1', retry_at = now() where retry_at is not null");
+	wait_empty();
+	expect_once_each_and_in_order();
+}
+
+/* The ids of its events are the same in C and in SQL, so that the stream knows them again. */
+Test(relay, a_bundle_taken_apart_after_it_was_published_is_published_once)
+{
+	rig_sql(&rig, "update counters set n = 50");
+	rig_sql(&rig,
+		"create function write_bundle() returns bigint language sql as $$ insert into leat.outbox (id, subject, event, body, events)"
+		" select '12345678-1234-4123-8123-ffffffffff00', 'leat.event.>', 'test', convert_to(string_agg("
+		"  'leat.event.' || 1 + mod(n, 12) || E'\\t\\t\\t' || 1 + n / 12, E'\\n' order by n), 'UTF8'), 600"
+		" from generate_series(0, 599) n returning seq $$");
+	rig_sql(&rig, "select write_bundle()");
+	start_consumer(0, "50", "1000");
+	wait_for_seq(600);
+	wait_empty();
+	rig_sql(&rig, "select leat.take_bundles_apart(array[write_bundle()])");
 	wait_empty();
 	expect_once_each_and_in_order();
 }

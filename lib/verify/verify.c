@@ -159,7 +159,7 @@ static enum leat_kind open_both(struct verify *v, struct leat_error *err)
 
 static enum leat_kind begin(struct leat_pg *pg, struct leat_error *err)
 {
-	if (leat_pg_run_sql(pg, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0", NULL, err) != LEAT_OK)
+	if (leat_pg_run_sql(pg, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0; set jit = off", NULL, err) != LEAT_OK)
 		return err->kind;
 	return leat_pg_run_sql(pg, "begin isolation level repeatable read read only", NULL, err);
 }

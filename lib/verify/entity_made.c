@@ -11,9 +11,10 @@
 #include <string.h>
 
 static const char made[] =
-	"select e.tenant_id, e.id from leat.entities e join leat.activity a"
-	" on a.tenant_id = e.tenant_id and a.target_id = e.id and a.at = e.created_at and a.stream = 'LEAT_ENTITY' and a.outcome = 'applied'"
-	" where e.upsert_positions[1] = 0";
+	"with said as materialized (select e.tenant_id, e.id, e.created_at from leat.entities e where e.upsert_positions[1] = 0)"
+	" select said.tenant_id, said.id from said join leat.activity a"
+	" on a.tenant_id = said.tenant_id and a.target_id = said.id and a.at = said.created_at and a.stream = 'LEAT_ENTITY'"
+	" and a.outcome = 'applied' where true";
 
 static void note(void *of, const struct leat_pg_result *page, size_t at)
 {
@@ -27,5 +28,5 @@ static void note(void *of, const struct leat_pg_result *page, size_t at)
 
 enum leat_kind entity_made_load(struct verify *v, struct verify_ids *out, struct leat_error *err)
 {
-	return verify_each_row(v, NULL, made, "e.id", note, out, err);
+	return verify_each_row(v, NULL, made, "said.id", note, out, err);
 }

@@ -21,6 +21,21 @@
 #define BUS_NS_PER_MS INT64_C(1000000)
 #define BUS_INBOX_BYTES 128
 
+/* ---- trash.c ---- */
+
+#define BUS_TRASH 256
+
+/* Zero-initialise. One thread at a time. */
+struct bus_trash {
+	natsMsg *messages[BUS_TRASH];
+	size_t count;
+	size_t bytes;
+};
+
+/* Takes the message, to destroy it now or later. */
+void bus_trash_add(struct bus_trash *trash, natsMsg *message);
+void bus_trash_empty(struct bus_trash *trash);
+
 /* ---- connection.c ---- */
 
 struct bus_link {
@@ -51,6 +66,7 @@ struct leat_bus {
 	struct bus_mailbox *answers; /* store.c: on bulk, at answer_prefix.> */
 	char answer_prefix[BUS_INBOX_BYTES];
 	uint64_t store_calls;
+	struct bus_trash stored; /* of the thread that stores */
 
 	pthread_mutex_t complaints_lock;
 	struct bus_complaint complaints[BUS_COMPLAINTS];
@@ -103,8 +119,8 @@ bool bus_name_valid(const char *name);
 
 /* ---- message.c ---- */
 
-/* Copies the message and frees it; the stream's fields are read from the reply subject when it is a delivery. */
-void bus_message_take(struct leat_msg *out, natsMsg *message);
+/* Copies the message; the stream's fields are read from the reply subject when it is a delivery. */
+void bus_message_copy(struct leat_msg *out, const natsMsg *message);
 /* From parts, the stream's fields 0; `headers` as on the wire, from "NATS/1.0" on. */
 void bus_message_make(struct leat_msg *out, const char *subject, const char *reply, const char *headers, size_t headers_bytes,
 	const char *data, size_t data_bytes);
@@ -118,9 +134,10 @@ bool bus_delivery_read(struct leat_msg *msg);
 
 /* ---- publish.c ---- */
 
-/* Checks and publishes; of the message only what goes in is read. `reply` may be NULL. */
-enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct leat_error *err)
-	__attribute__((warn_unused_result));
+/* Checks and publishes; of the message only what goes in is read. `reply` may be NULL. `trash`: gets what the library made; NULL: it is
+ * freed. */
+enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct bus_trash *trash,
+	struct leat_error *err) __attribute__((warn_unused_result));
 
 /* ---- store.c: a call sends messages whose answers come to a subject with its number and theirs ---- */
 

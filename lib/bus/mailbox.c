@@ -35,6 +35,7 @@ struct bus_mailbox {
 	struct queue arriving; /* under the lock */
 	int arrived_fd;        /* readable while `arriving` holds something; -1: nobody asked for it. Under the lock */
 	struct queue own;
+	struct bus_trash trash; /* of the library's thread, while that calls */
 	sem_t ended;
 };
 
@@ -77,7 +78,8 @@ static void on_message(natsConnection *nats, natsSubscription *subscription, nat
 	(void)subscription;
 	struct bus_mailbox *mailbox = closure;
 	struct leat_msg msg;
-	bus_message_take(&msg, message);
+	bus_message_copy(&msg, message);
+	bus_trash_add(&mailbox->trash, message);
 	pthread_mutex_lock(&mailbox->lock);
 	bool first = mailbox->arriving.end == 0;
 	queue_put(&mailbox->arriving, &msg);
@@ -229,6 +231,7 @@ void bus_mailbox_free(struct bus_mailbox *mailbox)
 	if (mailbox == NULL)
 		return;
 	bus_mailbox_end(mailbox);
+	bus_trash_empty(&mailbox->trash);
 	queue_free(&mailbox->arriving);
 	queue_free(&mailbox->own);
 	if (mailbox->arrived_fd >= 0)

@@ -1,7 +1,7 @@
 /*
  * Received messages and their headers.
  *
- * A message is copied into one block of our own, [subject][reply][headers][data], and the library's is freed at once. Headers are read
+ * A message is copied into one block of our own, [subject][reply][headers][data]. Headers are read
  * from their wire form and never through natsMsgHeader_*: in 3.4.1 an empty value swallows the next line, one malformed line makes all
  * headers unreadable, and order is lost. The library has no call for the wire form; it lies in the message between reply and data, and
  * take_headers() asserts that it does. For messages without a body nats.c has by then split the lines in place: a '\0' stands where
@@ -61,14 +61,13 @@ static const char *take_headers(const natsMsg *message, size_t *bytes)
 	return headers;
 }
 
-void bus_message_take(struct leat_msg *out, natsMsg *message)
+void bus_message_copy(struct leat_msg *out, const natsMsg *message)
 {
 	size_t headers_bytes;
 	const char *headers = take_headers(message, &headers_bytes);
 	const char *reply = natsMsg_GetReply(message);
 	bus_message_make(out, natsMsg_GetSubject(message), reply != NULL ? reply : "", headers, headers_bytes, natsMsg_GetData(message),
 		(size_t)natsMsg_GetDataLength(message));
-	natsMsg_Destroy(message);
 	bus_delivery_read(out);
 }
 

@@ -81,7 +81,8 @@ static natsStatus fill(natsMsg *message, const struct leat_outgoing *from, size_
 	return s;
 }
 
-enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct leat_error *err)
+enum leat_kind bus_publish(
+	struct bus_link *link, const struct leat_outgoing *from, const char *reply, struct bus_trash *trash, struct leat_error *err)
 {
 	if (!bus_subject_valid(from->subject, false))
 		return leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "'%.100s' is not a subject that one can publish to", from->subject);
@@ -101,6 +102,10 @@ enum leat_kind bus_publish(struct bus_link *link, const struct leat_outgoing *fr
 		return err->kind;
 	if (s == NATS_OK)
 		s = natsConnection_PublishMsg(link->nats, message);
+	if (trash != NULL && message != NULL) {
+		bus_trash_add(trash, message);
+		message = NULL;
+	}
 	return s == NATS_OK ? LEAT_OK : bus_fail(err, s, "publishing to %.100s", from->subject);
 }
 
@@ -108,5 +113,5 @@ enum leat_kind leat_bus_publish(
 	struct leat_bus *bus, const char *subject, const char *headers, const void *data, size_t data_bytes, struct leat_error *err)
 {
 	const struct leat_outgoing message = {.subject = subject, .headers = headers, .data = data, .data_bytes = data_bytes};
-	return bus_publish(&bus->prompt, &message, NULL, err);
+	return bus_publish(&bus->prompt, &message, NULL, NULL, err);
 }

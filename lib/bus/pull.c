@@ -105,7 +105,7 @@ static enum leat_kind ask(struct leat_pull *pull, struct leat_error *err)
 		"{\"batch\":%" PRId64 ",\"max_bytes\":%" PRId64 ",\"expires\":%" PRId64 ",\"idle_heartbeat\":%" PRId64 "}", wanted,
 		pull->request_bytes, life_ms * BUS_NS_PER_MS, pull->heartbeat_ms * BUS_NS_PER_MS);
 	const struct leat_outgoing question = {.subject = pull->ask_subject, .data = request, .data_bytes = strlen(request)};
-	if (bus_publish(&pull->bus->prompt, &question, reply, err) != LEAT_OK)
+	if (bus_publish(&pull->bus->prompt, &question, reply, NULL, err) != LEAT_OK)
 		return err->kind;
 	pull->outstanding = pull->batch;
 	pull->heard_ms = leat_clock_ms();

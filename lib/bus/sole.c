@@ -28,7 +28,7 @@ static bool store_at_once(struct leat_bus *bus, struct leat_sole *sole, struct l
 	bus_store_begin(bus);
 	bus_store_reply(bus, count - 1, reply);
 	for (size_t i = 0; i < count; i++) {
-		if (bus_publish(&bus->bulk, &messages[i], i + 1 == count ? reply : NULL, &messages[i].err) != LEAT_OK)
+		if (bus_publish(&bus->bulk, &messages[i], i + 1 == count ? reply : NULL, &bus->stored, &messages[i].err) != LEAT_OK)
 			return false;
 	}
 	bus_store_await(bus, last);

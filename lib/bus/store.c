@@ -30,6 +30,7 @@ natsStatus bus_store_open(struct leat_bus *bus)
 void bus_store_close(struct leat_bus *bus)
 {
 	bus_mailbox_free(bus->answers);
+	bus_trash_empty(&bus->stored);
 }
 
 void bus_store_begin(struct leat_bus *bus)
@@ -59,7 +60,7 @@ static size_t send_all(struct leat_bus *bus, struct leat_outgoing *messages, siz
 		struct leat_outgoing *message = &messages[i];
 		char reply[BUS_REPLY_BYTES];
 		bus_store_reply(bus, i, reply);
-		message->kind = bus_publish(&bus->bulk, message, reply, &message->err);
+		message->kind = bus_publish(&bus->bulk, message, reply, &bus->stored, &message->err);
 		if (message->kind != LEAT_OK)
 			continue;
 		bus_store_await(bus, message);

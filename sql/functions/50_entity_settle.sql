@@ -23,6 +23,7 @@ declare
 	v_code text[] := p_code;
 	v_message text[] := p_message;
 	v_detail jsonb[] := array_fill(null::jsonb, array[cardinality(p_position)]);
+	v_claimed boolean; -- all Leat-Ids are new
 	v_duplicates bigint[] := '{}';
 	v_changed bigint[] := '{}'; -- ends otherwise than the ledger says so far
 	v_groups leat.entity_groups;
@@ -52,15 +53,31 @@ begin
 			from unnest(p_position, p_code) intent (position, code));
 	end if;
 
-	-- Leat-Ids: one message each; whoever comes second in position order, or after the other's commit, is a duplicate.
-	insert into leat.message_ids (tenant_id, leat_id, stream, position)
-	select tenant, leat_id, p_stream, position
-	from unnest(p_tenant, p_leat_id, p_position, v_status) intent (tenant, leat_id, position, status)
-	where leat_id is not null and status is null
-	order by tenant, leat_id, position
-	on conflict (tenant_id, leat_id) do nothing;
-	get diagnostics i = row_count;
-	if i < cardinality(p_leat_id) then
+	-- Leat-Ids: one message each; whoever comes second in position order, or after the other's commit, is a duplicate. Mostly none is, so a
+	-- batch inserts without a look first, which costs a third less; one that is there undoes it.
+	begin
+		v_claimed := cardinality(p_leat_id) >= 16;
+		if v_claimed then
+			insert into leat.message_ids (tenant_id, leat_id, stream, position)
+			select tenant, leat_id, p_stream, position
+			from unnest(p_tenant, p_leat_id, p_position, v_status) intent (tenant, leat_id, position, status)
+			where leat_id is not null and status is null
+			order by tenant, leat_id, position;
+		end if;
+	exception when unique_violation then
+		v_claimed := false;
+	end;
+	if not v_claimed then
+		insert into leat.message_ids (tenant_id, leat_id, stream, position)
+		select tenant, leat_id, p_stream, position
+		from unnest(p_tenant, p_leat_id, p_position, v_status) intent (tenant, leat_id, position, status)
+		where leat_id is not null and status is null
+		order by tenant, leat_id, position
+		on conflict (tenant_id, leat_id) do nothing;
+		get diagnostics i = row_count;
+		v_claimed := i = cardinality(p_leat_id);
+	end if;
+	if not v_claimed then
 		v_duplicates := array(
 			select intent.ord
 			from unnest(p_tenant, p_leat_id, p_position, v_status) with ordinality intent (tenant, leat_id, position, status, ord)

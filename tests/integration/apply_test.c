@@ -2,6 +2,7 @@
 #include "intents.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static struct rig rig;
 static struct gate gate;
@@ -234,6 +235,32 @@ Test(apply, a_leat_id_counts_once_in_a_batch_and_across)
 	expect_content(ENTITY_1, "{\"a\": 2}");
 	rig_sql_expect(&rig, "{\"original_position\": 2} {\"original_position\": 2}",
 		"select string_agg(detail::text, ' ') from leat.activity where outcome = 'duplicate'");
+}
+
+/* Of many messages they are claimed without a look first, of few with one. */
+Test(apply, a_leat_id_counts_once_in_a_large_batch_and_across)
+{
+	enum { COUNT = 20 };
+	struct message batch[COUNT];
+	struct answer answers[COUNT];
+	char ids[3 * COUNT][16];
+	int64_t seq = 1;
+	put(&gate, with_id(intent(seq++, "upsert", ENTITY_1, ""), "3"));
+	for (int turn = 0; turn < 3; turn++) { /* the first has one used up already, the second one twice, the third none */
+		for (int i = 0; i < COUNT; i++) {
+			char *id = ids[turn * COUNT + i];
+			snprintf(id, sizeof ids[0], "%d", turn == 1 && i == 5 ? 24 : turn * COUNT + i);
+			batch[i] = with_id(intent(seq++, "merge", ENTITY_1, "'content':{'a':1}"), id);
+		}
+		PUT_ALL(&gate, batch, answers);
+		for (int i = 0; i < COUNT; i++)
+			cr_expect_eq(
+				answers[i].outcome, turn < 2 && i == 3 + 2 * turn ? LEAT_OUTCOME_DUPLICATE : LEAT_OUTCOME_APPLIED, "turn %d, %d", turn, i);
+		answers_free(answers, COUNT);
+	}
+	rig_sql_expect(&rig, "5 {\"original_position\": 1}, 27 {\"original_position\": 26}",
+		"select string_agg(concat_ws(' ', position, detail), ', ' order by position) from leat.activity where outcome = 'duplicate'");
+	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.message_ids"), 3 * COUNT - 1);
 }
 
 Test(apply, a_leat_id_belongs_to_its_tenant)

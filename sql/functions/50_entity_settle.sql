@@ -32,6 +32,7 @@ declare
 	v_intent record;
 	v_written record;
 	v_settled leat.settled;
+	v_set text; -- see leat.merge_single
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	v_writes bigint[] := p_position;
 	v_redrives record;
@@ -102,7 +103,7 @@ begin
 	where status is distinct from 'known';
 
 	-- see leat.note_update
-	perform set_config('leat.anonymous',
+	v_set := set_config('leat.anonymous',
 		case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
 
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, p_body, v_status);
@@ -118,9 +119,12 @@ begin
 			v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, v_unlocked.bodies, v_status);
 		end if;
 	end if;
-	perform set_config('leat.written', coalesce(leat.fields_of_groups(v_groups)::text, ''), true);
+	-- which fields it is takes longer to find out than a few rows to compare
+	if cardinality(v_groups.entity) >= 16 then
+		v_set := set_config('leat.written', coalesce(leat.fields_of_groups(v_groups)::text, ''), true);
+	end if;
 	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
-	perform set_config('leat.written', '', true);
+	v_set := set_config('leat.written', '', true);
 
 	-- What is not simple, entity by entity.
 	if 'general' = any (v_paths) and not v_redriven and 'bulk' <> all (p_verb) then

@@ -46,7 +46,7 @@
 	N(retry_limit_ms, 5000, 10, 60000, "ms", "longest such delay")                                                                         \
 	N(floor_check_ms, 500, 50, 60000, "ms", "longest pause between looks at the ack floor while intents are parked")                       \
 	N(relay_tick_ms, 2000, 100, 60000, "ms", "outbox looked at without being woken; also the take-over check")                             \
-	N(relay_batch, 1000, 1, 5000, "messages", "most outbox rows published at once")                                                        \
+	N(relay_batch, 1000, 1, 5000, "messages", "most messages of the outbox published at once, give or take a row")                         \
 	N(publish_timeout_ms, 5000, 100, 60000, "ms", "how long to wait for nats-server to store or answer")                                   \
 	N(query_wait_ms, 3000, 100, 60000, "ms", "longest that a query waits for Postgres; then it is answered with an error")                 \
 	X(embed_url, "", "OpenAI-compatible endpoint, http://host/v1/embeddings; empty: no embeddings")                                        \

@@ -154,9 +154,10 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 	row.direct = strcmp(leat_pg_text(page, at, INSERTED), "t") == 0;
 	row.direct_fields = inserted;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
-	if (strcmp(position, "0") != 0) /* else it is no business of the streams */
+	bool by_sql = strcmp(position, "0") == 0;
+	if (!by_sql) /* else it is no business of the streams */
 		baseline_add_row(fold->v, "member", page, at, COLUMNS, NULL);
-	if (member == NULL && strcmp(position, "0") == 0)
+	if (by_sql && (member == NULL || member->role == NULL)) /* also one whom an intent had removed */
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((member == NULL && !all) || (member != NULL && member->unsure) ||
 		((member == NULL || member->role == NULL) && verify_row_is_lost(&row)))

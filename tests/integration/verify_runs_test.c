@@ -189,6 +189,18 @@ Test(verify_runs, a_member_inserted_directly_is_out_of_band_once_it_is_set, .tim
 	verify_expect(&rig, 0, "", NULL);
 }
 
+/* User 2 was removed by an intent. */
+Test(verify_runs, a_removed_member_whom_direct_sql_inserts_is_out_of_band, .timeout = 120)
+{
+	publish_all();
+	rig_sql(&rig,
+		"insert into leat.members (tenant_id, user_id, role) values ('" RIG_TENANT_A
+		"', 'a0000000-0000-4000-8000-000000000002', 'editor')");
+	verify_expect(&rig, 0, "out_of_band member a 2", NULL);
+	rig_sql(&rig, "update leat.members set position = 4 where position = 0");
+	verify_expect(&rig, 1, "extra member a 2: editor -> nothing @4", NULL);
+}
+
 #define USER_1 "'a0000000-0000-4000-8000-000000000001'"
 
 /* Run 2: x[0] was completed by a fact, x[1] by the call. Question 2: the call keeps no answer. */

@@ -20,6 +20,7 @@ as $$
 declare
 	v_aside constant boolean := exists (select from leat.parked p where p.stream = p_stream and p.retry_at is not null);
 	v_mark bigint := p_mark;
+	v_reach bigint := 0; -- the last that was parked
 	v_fact leat.run_fact;
 begin
 	facts := '{}';
@@ -53,11 +54,14 @@ begin
 		end if;
 		if v_fact.code is null and v_aside and exists (
 			select from leat.parked p
-			where p.stream = p_stream and p.entity_id = v_fact.run and p.tenant_id = v_fact.tenant and p.retry_at > now()
-				and p.position < v_fact.position) then
+			where p.stream = p_stream and p.entity_id = v_fact.run and p.tenant_id = v_fact.tenant and p.position < v_fact.position
+				and (p.retry_at > now() or (v_fact.ord is not null and p.position > v_reach))) then -- the limit has kept some out
 			held := array_append(held, v_fact);
 		else
 			facts := array_append(facts, v_fact);
+		end if;
+		if v_fact.ord is null then
+			v_reach := v_fact.position;
 		end if;
 	end loop;
 end

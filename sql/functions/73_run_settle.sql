@@ -240,14 +240,20 @@ begin
 end
 $$;
 
--- The same, also where a Leat-Id stands twice: whether the second counts depends on how the first ended, so that they are settled one after
--- the other.
+-- The same, also where a Leat-Id stands twice: whether the second counts depends on how the first ended, so that they are settled part by
+-- part, the second behind the first. What an earlier part has put aside keeps what is behind it of its run from having its turn.
 create or replace function leat.settle_all_run_facts(p_stream text, p_facts leat.run_fact[], p_reply_bytes bigint) returns setof leat.settled
 language plpgsql set search_path = pg_catalog
 as $$
 declare
+	v_ends integer[] := '{}'; -- of the parts
+	v_end integer;
 	v_begin integer := 1;
 	v_again record;
+	v_part leat.run_fact[];
+	v_held leat.run_fact[];
+	v_said leat.settled[];
+	v_aside leat.run_fact[] := '{}';
 	v_redrives jsonb[]; -- what the ledger is to say of them
 begin
 	if exists (select from unnest(p_facts) f where starts_with(f.subject, 'leat.redrive.')) then
@@ -262,14 +268,25 @@ begin
 			where f.leat_id is not null and f.code is null) x
 		where x.before is not null order by x.n
 	loop
-		if v_again.before >= v_begin then
-			return query select * from leat.settle_run_facts(p_stream, p_facts[v_begin : v_again.n - 1], p_reply_bytes);
-			v_begin := v_again.n;
+		if v_again.before > coalesce(v_ends[cardinality(v_ends)], 0) then
+			v_ends := array_append(v_ends, v_again.n - 1);
 		end if;
 	end loop;
-	if v_begin <= cardinality(p_facts) then
-		return query select * from leat.settle_run_facts(p_stream, p_facts[v_begin:], p_reply_bytes);
-	end if;
+	foreach v_end in array array_append(v_ends, cardinality(p_facts)) loop
+		v_part := p_facts[v_begin : v_end];
+		v_begin := v_end + 1;
+		if v_aside <> '{}' then
+			v_held := array(
+				select f from unnest(v_part) f
+				where f.code is null and exists (select from unnest(v_aside) a where a.run = f.run and a.tenant = f.tenant));
+			v_part := array(select f from unnest(v_part) f where not exists (select from unnest(v_held) h where h.position = f.position));
+			return query select h.ord, null::text, null::text, h.position, null::text, null::text from unnest(v_held) h;
+		end if;
+		v_said := array(select s from leat.settle_run_facts(p_stream, v_part, p_reply_bytes) s);
+		return query select s.* from unnest(v_said) s;
+		v_aside := v_aside || array(
+			select f from unnest(v_part) f where exists (select from unnest(v_said) s where s.position = f.position and s.status is null));
+	end loop;
 	if v_redrives is not null then
 		perform leat.note_redrives(p_stream, array(select f.position from unnest(p_facts) f), v_redrives);
 	end if;

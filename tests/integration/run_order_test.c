@@ -205,6 +205,29 @@ Test(run_order, what_meets_a_lock_is_put_aside_with_what_comes_behind_it_and_hol
 	facts_expect_states(&rig, RUN_1, "a completed, b completed");
 }
 
+Test(run_order, what_was_put_aside_keeps_its_place_where_more_waits_than_one_batch_takes)
+{
+	struct client holder;
+	facts_save_graph(&rig, "a>b");
+	struct message starts[] = {fact(1, RUN_1, "start", ""), fact(2, RUN_2, "start", "")};
+	PUT_EXPECT(&gate, starts, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	client_open(&holder, &rig, "service_role");
+	client_expect(&holder, "2", "begin; select count(*) from (select id from leat.runs for update) locked");
+	cr_expect_eq(put(&gate, fact(3, RUN_1, "a completed", "")), LEAT_OUTCOME_PARKED);
+	rig_sql(&rig,
+		"insert into leat.parked select (jsonb_populate_record(p, jsonb_build_object('position', at))).*"
+		" from leat.parked p, generate_series(4, 1003) at");
+	cr_expect_eq(put(&gate, fact(1004, RUN_2, "a completed", "")), LEAT_OUTCOME_PARKED);
+	client_expect(&holder, "", "rollback");
+	client_close(&holder);
+
+	rig_sql(&rig, "update leat.parked set retry_at = now()");
+	cr_expect_eq(put(&gate, fact(1005, RUN_2, "b completed", "")), LEAT_OUTCOME_PARKED, "behind it");
+	rig_sql(&rig, "update leat.parked set retry_at = now()");
+	cr_expect_eq(gate_decide_all(&gate, 0, 1005), 0);
+	facts_expect_states(&rig, RUN_2, "a completed, b completed");
+}
+
 static int64_t now_ms(void)
 {
 	return rig_sql_int(&rig, "select (extract(epoch from now()) * 1000)::bigint - 1700000000000");
@@ -225,6 +248,24 @@ Test(run_order, a_start_waits_for_a_workflow_that_is_on_its_way)
 	cr_expect_eq(gate_decide_all(&gate, 0, 2), 0);
 	facts_expect_states(&rig, RUN_1, "a completed, b pending");
 	rig_sql_expect(&rig, "-1", "select leat.next_retry_ms('LEAT_RUN')");
+}
+
+/* Whether the second of them counts shows once the first is settled. */
+Test(run_order, what_was_put_aside_keeps_its_place_where_a_leat_id_comes_again_behind_it)
+{
+	facts_save_graph(&rig, "a>b");
+	struct message batch[] = {fact(1, RUN_1, "start", "'version':2"), fact(2, RUN_2, "start", ""), fact(3, RUN_2, "start", ""),
+		fact(4, RUN_1, "start", "'version':1"), fact(5, RUN_1, "a completed", "")};
+	batch[1].leat_id = batch[2].leat_id = "twice";
+	for (size_t i = 0; i < 5; i++)
+		batch[i].at_ms = now_ms();
+	PUT_EXPECT(
+		&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_DUPLICATE, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED);
+	facts_save_graph(&rig, "a>b");
+	rig_sql(&rig, "update leat.parked set retry_at = now()");
+	cr_expect_eq(gate_decide_all(&gate, 0, 5), 0);
+	rig_sql_expect(&rig, "2", "select version from leat.runs where id = '" RUN_1 "'");
+	facts_expect_states(&rig, RUN_1, "a completed, b pending");
 }
 
 Test(run_order, a_start_waits_ten_seconds_and_no_longer)

@@ -59,14 +59,14 @@ void verify_row_json(struct verify_row *row, const char *field, const char *foun
 
 void verify_row_value(struct verify_row *row, const char *field, const char *found, const struct verify_value *expected, int64_t position)
 {
-	char hash[LEAT_UUID_TEXT_BYTES];
+	char hash[LEAT_UUID_TEXT_BYTES] = "";
 	if (expected->text == NULL || !expected->hashed) {
 		verify_row_json(row, field, found, expected->text, position);
 		return;
 	}
 	if (found != NULL)
 		verify_json_hash(hash, found, strlen(found));
-	if (found == NULL || strcmp(hash, expected->text) != 0)
+	if (strcmp(hash, expected->text) != 0)
 		report(row,
 			(struct verify_finding){.kind = LEAT_VERIFY_FIELD,
 				.field = field,

@@ -122,7 +122,8 @@ static void expect_outcomes(const char *name, const char *expected)
 	LEAT_BUF_SCOPED found = LEAT_BUF_INIT;
 	char *table = strstr(output, "OUTCOME");
 	cr_assert_not_null(table, "%s", output);
-	for (char *line = strtok(table, "\n"); (line = strtok(NULL, "\n")) != NULL;) {
+	strtok(table, "\n"); /* the heads */
+	for (char *line; (line = strtok(NULL, "\n")) != NULL;) {
 		char words[3][32];
 		cr_assert_eq(sscanf(line, "%31s %31s %31s", words[0], words[1], words[2]), 3, "%s", line);
 		leat_buf_printf(&found, "%s %s %s\n", words[0], words[1], words[2]);

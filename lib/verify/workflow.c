@@ -92,7 +92,8 @@ static void note_save(
 	free(workflow->name);
 	workflow->name = verify_copy_text(&name);
 	add_version(fold, workflow,
-		(struct verify_version){.version = workflow->version,
+		(struct verify_version){.tenant = fact->intent->subject.tenant,
+			.version = workflow->version,
 			.name = verify_copy_text(&name),
 			.definition = {verify_copy_source(&definition), false},
 			.actor = fact->intent->actor == NULL ? NULL : leat_strdup(fact->intent->actor),
@@ -160,14 +161,17 @@ static bool load_workflow(struct verify_workflow_fold *fold, const json_t *row)
 static bool load_version(struct verify_workflow_fold *fold, const json_t *row)
 {
 	struct verify_id key = {0};
+	struct leat_uuid tenant;
 	struct verify_value definition = baseline_value(row, VERIFY_VERSION_DEFINITION);
-	bool fine = definition.text != NULL && baseline_id(row, VERIFY_VERSION_WORKFLOW, &key.id);
+	bool fine = definition.text != NULL && baseline_id(row, VERIFY_VERSION_WORKFLOW, &key.id) &&
+		baseline_id(row, VERIFY_VERSION_TENANT, &tenant);
 	if (!fine || !verify_in_pass(fold->v, &key.id)) {
 		free(definition.text);
 		return fine;
 	}
 	add_version(fold, get(fold, &key),
-		(struct verify_version){.version = baseline_number(row, VERIFY_VERSION_NUMBER),
+		(struct verify_version){.tenant = tenant,
+			.version = baseline_number(row, VERIFY_VERSION_NUMBER),
 			.name = baseline_copy(row, VERIFY_VERSION_NAME),
 			.definition = definition,
 			.actor = baseline_copy(row, VERIFY_VERSION_ACTOR),

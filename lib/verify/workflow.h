@@ -7,6 +7,7 @@
 #include "reading.h"
 
 struct verify_version {
+	struct leat_uuid tenant;
 	int64_t version;
 	char *name;
 	struct verify_value definition;

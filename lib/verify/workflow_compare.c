@@ -32,6 +32,17 @@ static void report_unknown(struct verify_workflow_fold *fold, struct verify_row 
 		verify_count_unknown(fold->v, &verify_workflows, 1);
 }
 
+/* To another tenant, which is reported. */
+static bool is_moved(struct verify_row *row, const char *found, const struct leat_uuid *tenant, int64_t position)
+{
+	if (leat_uuid_compare(row->tenant, tenant) == 0)
+		return false;
+	char expected[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_format(tenant, expected);
+	verify_row_report(row, LEAT_VERIFY_MOVED, found, expected, position, NULL);
+	return true;
+}
+
 struct held {
 	const struct verify_workflow *workflow;
 	const struct verify_version *version;
@@ -67,11 +78,7 @@ static void compare_workflow(void *of, const struct leat_pg_result *page, size_t
 		report_unknown(fold, &row, leat_pg_text(page, at, VERIFY_WORKFLOW_POSITION), false);
 	} else if (workflow->unsure) {
 		verify_count_unknown(fold->v, &verify_workflows, 1);
-	} else if (leat_uuid_compare(&workflow->tenant, &tenant) != 0) {
-		char expected[LEAT_UUID_TEXT_BYTES];
-		leat_uuid_format(&workflow->tenant, expected);
-		verify_row_report(&row, LEAT_VERIFY_MOVED, leat_pg_text(page, at, VERIFY_WORKFLOW_TENANT), expected, workflow->position, NULL);
-	} else {
+	} else if (!is_moved(&row, leat_pg_text(page, at, VERIFY_WORKFLOW_TENANT), &workflow->tenant, workflow->position)) {
 		verify_row_compare(&row, &verify_workflows, compare_columns, &(struct held){workflow, NULL, page, at});
 	}
 	if (workflow != NULL)
@@ -112,7 +119,7 @@ static void compare_version(void *of, const struct leat_pg_result *page, size_t 
 		return;
 	}
 	version->seen = true;
-	if (!workflow->unsure)
+	if (!workflow->unsure && !is_moved(&row, leat_pg_text(page, at, VERIFY_VERSION_TENANT), &version->tenant, version->position))
 		verify_row_compare(&row, &verify_workflows, compare_version_columns, &(struct held){workflow, version, page, at});
 }
 

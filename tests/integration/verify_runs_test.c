@@ -359,6 +359,19 @@ Test(verify_runs, what_differs_from_a_baseline_is_named, .timeout = 120)
 	verify_expect(&rig, 1, expected, RIG_ARGS("--baseline", "b"));
 }
 
+/* With a baseline and without. */
+Test(verify_runs, a_version_that_was_moved_to_another_tenant_is_named, .timeout = 120)
+{
+	publish_all();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
+	rig_sql(&rig,
+		"alter table leat.workflow_versions disable trigger immutable;"
+		"update leat.workflow_versions set tenant_id = '" RIG_TENANT_B "' where version = 1");
+	verify_expect(&rig, 1, "moved workflow b 1: " RIG_TENANT_B " -> " RIG_TENANT_A " @5", NULL);
+	cut_streams();
+	verify_expect(&rig, 1, "moved workflow b 1: " RIG_TENANT_B " -> " RIG_TENANT_A " @5", RIG_ARGS("--baseline", "b"));
+}
+
 /* Of what is over a baseline has hashes alone: of each node one, so that it can be named. However many passes it takes. */
 Test(verify_runs, the_state_of_a_completed_run_is_held_against_its_hash, .timeout = 120)
 {

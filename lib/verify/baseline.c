@@ -18,7 +18,21 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { VERSION = 2, MODE = 0600 };
+enum { VERSION = 3, MODE = 0600 };
+
+/* Of what stands above the last line: of each line and what stands above it. */
+static void add_to_digest(struct leat_uuid *digest, const char *line)
+{
+	struct leat_uuid above = *digest;
+	leat_uuid_from_name(digest, &above, line, strcspn(line, "\n"));
+}
+
+static json_t *pack_end(uint64_t rows, const struct leat_uuid *digest)
+{
+	char text[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_format(digest, text);
+	return json_pack("{s:I, s:s}", "end", (json_int_t)rows, "digest", text);
+}
 
 /* ---- writing ---- */
 
@@ -27,12 +41,15 @@ bool baseline_is_wanted(const struct verify *v)
 	return v->baseline != NULL;
 }
 
-static void write_line(FILE *out, json_t *line)
+static void write_line(struct verify *v, json_t *line)
 {
-	if (line == NULL)
+	char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
+	if (text == NULL)
 		abort();
-	json_dumpf(line, out, JSON_COMPACT);
-	fputc('\n', out);
+	add_to_digest(&v->baseline_digest, text);
+	fputs(text, v->baseline);
+	fputc('\n', v->baseline);
+	free(text);
 	json_decref(line);
 }
 
@@ -78,7 +95,8 @@ enum leat_kind baseline_begin(struct verify *v, struct leat_error *err)
 		leat_fail(err, LEAT_PERMANENT, LEAT_CODE_INTERNAL, "%s: %s", name, strerror(errno));
 		json_decref(first);
 	} else {
-		write_line(v->baseline, first);
+		v->baseline_digest = (struct leat_uuid){0};
+		write_line(v, first);
 	}
 	free(name);
 	return v->baseline == NULL ? err->kind : LEAT_OK;
@@ -86,7 +104,7 @@ enum leat_kind baseline_begin(struct verify *v, struct leat_error *err)
 
 void baseline_add(struct verify *v, const char *noun, json_t *row)
 {
-	write_line(v->baseline, json_pack("{s:s, s:o}", "noun", noun, "row", row));
+	write_line(v, json_pack("{s:s, s:o}", "noun", noun, "row", row));
 	v->baseline_rows++;
 }
 
@@ -140,7 +158,7 @@ enum leat_kind baseline_end(struct verify *v, bool keep, struct leat_error *err)
 {
 	if (v->baseline == NULL)
 		return LEAT_OK;
-	write_line(v->baseline, json_pack("{s:I}", "end", (json_int_t)v->baseline_rows));
+	write_line(v, pack_end(v->baseline_rows, &v->baseline_digest));
 	bool written = fflush(v->baseline) == 0 && fsync(fileno(v->baseline)) == 0;
 	written = fclose(v->baseline) == 0 && written;
 	v->baseline = NULL;
@@ -161,6 +179,8 @@ struct lines {
 	FILE *in;
 	char *line;
 	size_t room;
+	struct leat_uuid digest; /* of the lines above the one at hand */
+	bool begun;
 };
 
 static void close_lines(struct lines *lines)
@@ -181,6 +201,9 @@ static enum leat_kind refuse(const struct lines *lines, const char *why, struct 
 static enum leat_kind next_line(struct lines *lines, json_t **out, struct leat_error *err)
 {
 	*out = NULL;
+	if (lines->begun)
+		add_to_digest(&lines->digest, lines->line);
+	lines->begun = true;
 	if (getline(&lines->line, &lines->room, lines->in) < 0)
 		return refuse(lines, ferror(lines->in) != 0 ? strerror(errno) : "the baseline is cut off", err);
 	*out = json_loads(lines->line, 0, NULL);
@@ -251,12 +274,13 @@ enum leat_kind baseline_load(
 		json_t *line;
 		if (next_line(&lines, &line, err) != LEAT_OK)
 			return err->kind;
-		const json_t *end = json_object_get(line, "end");
-		bool ended = end != NULL;
-		bool fine = ended ? (uint64_t)json_integer_value(end) == rows : load_row(line, load, context);
+		bool ended = json_object_get(line, "end") != NULL;
+		json_t *end = ended ? pack_end(rows, &lines.digest) : NULL;
+		bool fine = ended ? json_equal(line, end) : load_row(line, load, context);
+		json_decref(end);
 		json_decref(line);
 		if (!fine)
-			return refuse(&lines, ended ? "the baseline is cut off" : "a line is no row", err);
+			return refuse(&lines, ended ? "the baseline is not as it was written" : "a line is no row", err);
 		if (ended)
 			return LEAT_OK;
 	}

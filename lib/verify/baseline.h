@@ -2,9 +2,9 @@
  * A baseline: what the tables held at a position of each stream, so that a later verification can begin there.
  *
  * A file of JSON lines. The first has the position of each stream, then comes one for each row: its noun and, as the fold that it is of
- * wrote it, the row. The last has their number, so that a file cut off is known for one. Of JSON values there are hashes, enough to find a
- * difference, so that the file holds nobody's data; but of a run that is not completed its input and what its nodes said so far stand there
- * as they are, since the facts to come rest on them: for its owner's eyes alone.
+ * wrote it, the row. The last has their number and a digest of the lines above, so that a file that was cut off or changed is known for one.
+ * Of JSON values there are hashes, enough to find a difference, so that the file holds nobody's data; but of a run that is not completed its
+ * input and what its nodes said so far stand there as they are, since the facts to come rest on them: for its owner's eyes alone.
  */
 #ifndef LEAT_LIB_VERIFY_BASELINE_H
 #define LEAT_LIB_VERIFY_BASELINE_H

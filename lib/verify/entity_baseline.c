@@ -91,6 +91,8 @@ bool entity_baseline_load(const struct verify *v, struct entity_table *table, co
 	entity->since = since > entity->deleted ? since : ENTITY_NEVER;
 	entity->type_since = typed;
 	entity->last = last;
+	free(entity->type);
+	free(entity->key);
 	entity->type = json_is_string(type) ? leat_strdup(json_string_value(type)) : NULL;
 	entity->key = json_is_string(key) ? leat_strdup(json_string_value(key)) : NULL;
 	bool fine = load_fields(entity, fields);

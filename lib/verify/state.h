@@ -46,6 +46,7 @@ struct verify {
 	int64_t told_ms;
 	FILE *baseline; /* that is being written; NULL: none */
 	uint64_t baseline_rows;
+	struct leat_uuid baseline_digest; /* of its lines so far */
 };
 
 /* ---- source.c ---- */

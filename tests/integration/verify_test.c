@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -357,4 +358,23 @@ Test(verify, a_file_that_is_no_baseline_is_refused)
 	rig_sql(&rig, "delete from leat.entities where id = " ENTITY("2"));
 	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b2")), 1);
 	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "b2")), 2);
+}
+
+/* One digit of it. */
+Test(verify, a_baseline_that_was_changed_is_refused)
+{
+	char name[PATH_MAX + 2];
+	char text[4096];
+	publish_some();
+	cr_assert_eq(rig_run(&rig, "baseline", 60, RIG_ARGS("baseline", "b")), 0);
+	snprintf(name, sizeof name, "%s/b", rig.folder);
+	FILE *file = fopen(name, "r+");
+	cr_assert_not_null(file);
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
+	char *typed = strstr(text, "\"typed\":");
+	cr_assert_not_null(typed);
+	cr_assert_eq(fseek(file, typed + strlen("\"typed\":") - text, SEEK_SET), 0);
+	fputc('9', file);
+	fclose(file);
+	cr_assert_eq(rig_run(&rig, "verify", 60, RIG_ARGS("verify", "--baseline", "b")), 2);
 }

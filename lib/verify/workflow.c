@@ -163,8 +163,8 @@ static bool load_version(struct verify_workflow_fold *fold, const json_t *row)
 	struct verify_id key = {0};
 	struct leat_uuid tenant;
 	struct verify_value definition = baseline_value(row, VERIFY_VERSION_DEFINITION);
-	bool fine = definition.text != NULL && baseline_id(row, VERIFY_VERSION_WORKFLOW, &key.id) &&
-		baseline_id(row, VERIFY_VERSION_TENANT, &tenant);
+	bool fine =
+		definition.text != NULL && baseline_id(row, VERIFY_VERSION_WORKFLOW, &key.id) && baseline_id(row, VERIFY_VERSION_TENANT, &tenant);
 	if (!fine || !verify_in_pass(fold->v, &key.id)) {
 		free(definition.text);
 		return fine;

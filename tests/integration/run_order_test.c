@@ -259,8 +259,7 @@ Test(run_order, what_was_put_aside_keeps_its_place_where_a_leat_id_comes_again_b
 	batch[1].leat_id = batch[2].leat_id = "twice";
 	for (size_t i = 0; i < 5; i++)
 		batch[i].at_ms = now_ms();
-	PUT_EXPECT(
-		&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_DUPLICATE, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED);
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_DUPLICATE, LEAT_OUTCOME_PARKED, LEAT_OUTCOME_PARKED);
 	facts_save_graph(&rig, "a>b");
 	rig_sql(&rig, "update leat.parked set retry_at = now()");
 	cr_expect_eq(gate_decide_all(&gate, 0, 5), 0);

@@ -22,9 +22,10 @@ static size_t events_of(struct leat_pg_result *rows, size_t row)
 
 static void add_to_id(char out[LEAT_UUID_TEXT_BYTES], struct leat_uuid id, size_t number)
 {
-	for (size_t i = sizeof id.bytes; number > 0 && i-- > sizeof id.bytes - ID_NUMBER_BYTES; number >>= 8) {
-		number += id.bytes[i];
-		id.bytes[i] = (unsigned char)number;
+	for (size_t i = 0; i < ID_NUMBER_BYTES; i++, number >>= 8) {
+		unsigned char *byte = &id.bytes[sizeof id.bytes - 1 - i];
+		number += *byte;
+		*byte = (unsigned char)number;
 	}
 	leat_uuid_format(&id, out);
 }

@@ -146,7 +146,7 @@ static bool is_drained(const struct leat_pull_info *info)
 static void print_log(const struct stage *stage)
 {
 	char path[PATH_MAX + 64];
-	char text[2048];
+	char text[2048] = "";
 	snprintf(path, sizeof path, "%s/%s/log", stage->bench->folder, stage->name);
 	FILE *file = fopen(path, "re");
 	if (file == NULL)

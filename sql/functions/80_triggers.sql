@@ -99,6 +99,7 @@ $one$;
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
+	v_replays constant boolean := coalesce(current_setting('leat.replay', true), '') <> ''; -- then events are only counted (85_replay.sql)
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 	v_row record;
 	v_intent bigint;
@@ -140,7 +141,7 @@ begin
 		select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id as subject,
 			case when not c.was_there then 'leat.entity.created' when c.is_there then 'leat.entity.updated' else 'leat.entity.deleted' end as type,
 			translate(c.traceparent, E'\t\r\n', '') as traceparent,
-			'{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
+			case when v_replays then '' else '{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
 				|| ',"changed":{"content":' || case when c.old_content = c.new_content then '[]' else to_json(array(
 					select field from (select unnest(coalesce(v_written,
 						array(select jsonb_object_keys(coalesce(c.old_content || c.new_content, c.new_content, c.old_content))))) as field) fields
@@ -151,7 +152,7 @@ begin
 					where c.old_metadata -> field is distinct from c.new_metadata -> field))::text end
 				|| case when coalesce(c.old_locked, '{}') <> coalesce(c.new_locked, '{}')
 					then ',"locked_fields":' || to_json(coalesce(c.new_locked, '{}')) else '' end
-				|| '}}' as data
+				|| '}}' end as data
 		from signed c where c.was_there or c.is_there
 	)
 	insert into leat.outbox (subject, event, headers, body, events)

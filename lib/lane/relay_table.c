@@ -25,12 +25,9 @@ static const struct leat_pg_statement statements[] = {
 	{"shrink", "select leat.shrink_outbox($1::bigint)"},
 };
 
-/*
- * Always by the index: what is known of this table's size was true a while ago. And its commits wait for no disk, which the lanes need: all
- * that a crash of the server can take back is that rows are out, and those go out again under the same Nats-Msg-Id.
- */
+/* Always by the index: what is known of this table's size was true a while ago. */
 static const char settings_sql[] = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;"
-								   " set enable_sort = off; set jit = off; set synchronous_commit = off";
+								   " set enable_sort = off; set jit = off";
 
 bool relay_open_pg(struct relay *relay)
 {

@@ -69,9 +69,10 @@ static void compare_question(void *of, const struct leat_pg_result *page, size_t
 		strcmp(leat_pg_text(page, at, VERIFY_QUESTION_STATUS), "answered") == 0)
 		row.direct_fields = claimed;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
-	if (strcmp(leat_pg_text(page, at, VERIFY_QUESTION_POSITION), "0") != 0) /* else it is no business of the streams */
+	bool by_sql = verify_row_is_by_sql(leat_pg_text(page, at, VERIFY_QUESTION_POSITION));
+	if (!by_sql)
 		baseline_add_row(fold->v, "interaction", page, at, VERIFY_QUESTION_COLUMNS, columns);
-	if (question == NULL && strcmp(leat_pg_text(page, at, VERIFY_QUESTION_POSITION), "0") == 0)
+	if (question == NULL && by_sql)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((question == NULL && !all) || (question != NULL && question->unsure) ||
 		((question == NULL || !question->there) && verify_row_is_lost(&row)))

@@ -146,7 +146,6 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 	struct verify_id key = {0};
 	const char *tenant = leat_pg_text(page, at, TENANT);
 	const char *id = leat_pg_text(page, at, USER);
-	const char *position = leat_pg_text(page, at, POSITION);
 	leat_uuid_parse(&key.tenant, tenant, strlen(tenant));
 	leat_uuid_parse(&key.id, id, strlen(id));
 	struct member *member = verify_ids_find(&fold->all, &key);
@@ -154,8 +153,8 @@ static void compare_member(void *of, const struct leat_pg_result *page, size_t a
 	row.direct = strcmp(leat_pg_text(page, at, INSERTED), "t") == 0;
 	row.direct_fields = inserted;
 	bool all = verify_knows_all(fold->v, VERIFY_CONTROL);
-	bool by_sql = strcmp(position, "0") == 0;
-	if (!by_sql) /* else it is no business of the streams */
+	bool by_sql = verify_row_is_by_sql(leat_pg_text(page, at, POSITION));
+	if (!by_sql)
 		baseline_add_row(fold->v, "member", page, at, COLUMNS, NULL);
 	if (by_sql && (member == NULL || member->role == NULL)) /* also one whom an intent had removed */
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");

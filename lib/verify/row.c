@@ -112,6 +112,23 @@ void verify_row_report(
 		row, (struct verify_finding){.kind = kind, .found = found, .expected = expected, .position = position, .explanation = explanation});
 }
 
+bool verify_row_is_moved(struct verify_row *row, const struct leat_uuid *tenant, int64_t position)
+{
+	if (leat_uuid_compare(row->tenant, tenant) == 0)
+		return false;
+	char found[LEAT_UUID_TEXT_BYTES];
+	char expected[LEAT_UUID_TEXT_BYTES];
+	leat_uuid_format(row->tenant, found);
+	leat_uuid_format(tenant, expected);
+	verify_row_report(row, LEAT_VERIFY_MOVED, found, expected, position, NULL);
+	return true;
+}
+
+bool verify_row_is_by_sql(const char *position)
+{
+	return strcmp(position, "0") == 0;
+}
+
 void verify_row_end(struct verify_row *row)
 {
 	if (!row->direct)

@@ -41,6 +41,10 @@ void verify_row_stamp(struct verify_row *row, const char *found, int64_t expecte
 /* Anything else about the row as a whole; LEAT_VERIFY_MISSING, _EXTRA, _MOVED. */
 void verify_row_report(
 	struct verify_row *row, enum leat_verify_kind kind, const char *found, const char *expected, int64_t position, const char *explanation);
+/* Whether it stands in another tenant than that, which is reported. */
+bool verify_row_is_moved(struct verify_row *row, const struct leat_uuid *tenant, int64_t position);
+/* A row that direct SQL inserted has this position, and no intent since: it is no business of the streams, nor of a baseline. */
+bool verify_row_is_by_sql(const char *position);
 /* Says that it was changed directly, if it was. */
 void verify_row_end(struct verify_row *row);
 

@@ -141,11 +141,8 @@ void verify_compare_run(struct verify_row *row, const void *run_row)
 	size_t at = held->at;
 	const struct verify_run *run = &known->run;
 	char expected[LEAT_UUID_TEXT_BYTES];
-	leat_uuid_format(&known->tenant, expected);
-	if (leat_uuid_compare(&known->tenant, row->tenant) != 0) {
-		verify_row_report(row, LEAT_VERIFY_MOVED, leat_pg_text(page, at, VERIFY_RUN_TENANT), expected, run->position, NULL);
+	if (verify_row_is_moved(row, &known->tenant, run->position))
 		return;
-	}
 	leat_uuid_format(&known->workflow, expected);
 	verify_row_text(row, "workflow_id", leat_pg_text(page, at, VERIFY_RUN_WORKFLOW), expected, run->position);
 	verify_row_number(row, "version", leat_pg_text(page, at, VERIFY_RUN_VERSION), known->version, run->position);

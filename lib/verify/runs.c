@@ -201,9 +201,10 @@ static void compare_row(void *of, const struct leat_pg_result *page, size_t at)
 		.direct = strcmp(leat_pg_text(page, at, VERIFY_RUN_DIRECT), "t") == 0,
 		.direct_fields = verify_run_direct_fields};
 	bool all = verify_knows_all(fold->v, VERIFY_RUN);
-	if (strcmp(leat_pg_text(page, at, VERIFY_RUN_POSITION), "0") != 0) /* else it is no business of the streams */
+	bool by_sql = verify_row_is_by_sql(leat_pg_text(page, at, VERIFY_RUN_POSITION));
+	if (!by_sql)
 		verify_baseline_run(fold->v, page, at);
-	if (known == NULL && strcmp(leat_pg_text(page, at, VERIFY_RUN_POSITION), "0") == 0)
+	if (known == NULL && by_sql)
 		verify_row_report(&row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if (known == NULL && all)
 		verify_row_report(&row, LEAT_VERIFY_EXTRA, NULL, NULL, 0, "no run.start in the stream made it");

@@ -21,26 +21,15 @@ static struct verify_workflow *find_row(
 	return verify_ids_find(&fold->all, &key);
 }
 
-/* A row that no save made: direct SQL leaves 0 as its position. */
+/* A row that no save made. */
 static void report_unknown(struct verify_workflow_fold *fold, struct verify_row *row, const char *position, bool whole)
 {
-	if (strcmp(position, "0") == 0)
+	if (verify_row_is_by_sql(position))
 		verify_row_report(row, LEAT_VERIFY_OUT_OF_BAND, NULL, NULL, 0, "inserted past the streams");
 	else if ((whole && !verify_row_is_lost(row)) || verify_knows_all(fold->v, VERIFY_CONTROL))
 		verify_row_report(row, LEAT_VERIFY_EXTRA, NULL, NULL, 0, "no workflow.save in the stream made it");
 	else
 		verify_count_unknown(fold->v, &verify_workflows, 1);
-}
-
-/* To another tenant, which is reported. */
-static bool is_moved(struct verify_row *row, const char *found, const struct leat_uuid *tenant, int64_t position)
-{
-	if (leat_uuid_compare(row->tenant, tenant) == 0)
-		return false;
-	char expected[LEAT_UUID_TEXT_BYTES];
-	leat_uuid_format(tenant, expected);
-	verify_row_report(row, LEAT_VERIFY_MOVED, found, expected, position, NULL);
-	return true;
 }
 
 struct held {
@@ -72,13 +61,13 @@ static void compare_workflow(void *of, const struct leat_pg_result *page, size_t
 	const char *id = leat_pg_text(page, at, VERIFY_WORKFLOW_ID);
 	struct verify_workflow *workflow = find_row(fold, id, leat_pg_text(page, at, VERIFY_WORKFLOW_TENANT), &tenant);
 	struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "workflow", .tenant = &tenant, .id = id};
-	if (strcmp(leat_pg_text(page, at, VERIFY_WORKFLOW_POSITION), "0") != 0) /* else it is no business of the streams */
+	if (!verify_row_is_by_sql(leat_pg_text(page, at, VERIFY_WORKFLOW_POSITION)))
 		baseline_add_row(fold->v, "workflow", page, at, VERIFY_WORKFLOW_COLUMNS, NULL);
 	if (workflow == NULL || (!workflow->whole && !workflow->unsure)) {
 		report_unknown(fold, &row, leat_pg_text(page, at, VERIFY_WORKFLOW_POSITION), false);
 	} else if (workflow->unsure) {
 		verify_count_unknown(fold->v, &verify_workflows, 1);
-	} else if (!is_moved(&row, leat_pg_text(page, at, VERIFY_WORKFLOW_TENANT), &workflow->tenant, workflow->position)) {
+	} else if (!verify_row_is_moved(&row, &workflow->tenant, workflow->position)) {
 		verify_row_compare(&row, &verify_workflows, compare_columns, &(struct held){workflow, NULL, page, at});
 	}
 	if (workflow != NULL)
@@ -109,7 +98,7 @@ static void compare_version(void *of, const struct leat_pg_result *page, size_t 
 		name, sizeof name, "%s version %s", leat_pg_text(page, at, VERIFY_VERSION_WORKFLOW), leat_pg_text(page, at, VERIFY_VERSION_NUMBER));
 	struct verify_row row = {.v = fold->v, .stream = VERIFY_CONTROL, .noun = "workflow", .tenant = &tenant, .id = name};
 	struct verify_version *version = workflow == NULL ? NULL : verify_find_version(workflow, leat_pg_int8(page, at, VERIFY_VERSION_NUMBER));
-	if (strcmp(leat_pg_text(page, at, VERIFY_VERSION_POSITION), "0") != 0)
+	if (!verify_row_is_by_sql(leat_pg_text(page, at, VERIFY_VERSION_POSITION)))
 		baseline_add_row(fold->v, "version", page, at, VERIFY_VERSION_COLUMNS, version_columns);
 	if (version == NULL) {
 		if (workflow != NULL && workflow->unsure)
@@ -119,7 +108,7 @@ static void compare_version(void *of, const struct leat_pg_result *page, size_t 
 		return;
 	}
 	version->seen = true;
-	if (!workflow->unsure && !is_moved(&row, leat_pg_text(page, at, VERIFY_VERSION_TENANT), &version->tenant, version->position))
+	if (!workflow->unsure && !verify_row_is_moved(&row, &version->tenant, version->position))
 		verify_row_compare(&row, &verify_workflows, compare_version_columns, &(struct held){workflow, version, page, at});
 }
 

@@ -109,30 +109,33 @@ set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_me
 as $$
 declare
 	v_has_bulk constant boolean := 'bulk' = any (p_verb);
+	v_paths text[];
 begin
-	-- filtered here and not by WHERE, which would keep a bulk's targets from being locked
-	return (
-		select array_agg(case
-				when not every.plain or e.hidden is not null then 'general'
-				when e.id is null then case when every.created is null then 'absent' when every.created = every.first then 'mixed' else 'general' end
-				when e.deleted_position >= every.first or e.upsert_positions = '{}' then 'general'
-				when e.upsert_positions[1] < every.first then case when e.last_position < every.first then 'existing' else 'mixed' end
-				when every.created = every.first then 'mixed'
-				else 'general'
-			end) filter (where every.first is not null)
-		from (
-			select target.tenant, target.entity, target.plain, target.first, target.created
-			from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.first, p_groups.created)
-				target (tenant, entity, plain, first, created)
-			union all
-			select bulk.tenant, entity::uuid, null, null, null
-			from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
-				jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
-			where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null
-			order by 1, 2, 4 nulls last) every
-		left join lateral (
-			select x.id, x.hidden, x.deleted_position, x.upsert_positions, x.last_position
-			from leat.entities x where x.tenant_id = every.tenant and x.id = every.entity offset 0 for update) e on true);
+	-- Not an expression, whose subplans Postgres would set up anew for each row that changed while its lock was waited for. Filtered in the
+	-- aggregate and not by WHERE, which would keep a bulk's targets from being locked.
+	select array_agg(case
+			when not every.plain or e.hidden is not null then 'general'
+			when e.id is null then case when every.created is null then 'absent' when every.created = every.first then 'mixed' else 'general' end
+			when e.deleted_position >= every.first or e.upsert_positions = '{}' then 'general'
+			when e.upsert_positions[1] < every.first then case when e.last_position < every.first then 'existing' else 'mixed' end
+			when every.created = every.first then 'mixed'
+			else 'general'
+		end) filter (where every.first is not null)
+	into v_paths
+	from (
+		select target.tenant, target.entity, target.plain, target.first, target.created
+		from unnest(p_groups.tenant, p_groups.entity, p_groups.plain, p_groups.first, p_groups.created)
+			target (tenant, entity, plain, first, created)
+		union all
+		select bulk.tenant, entity::uuid, null, null, null
+		from unnest(p_tenant, p_verb, p_body, p_status) bulk (tenant, verb, body, status),
+			jsonb_array_elements_text(convert_from(bulk.body, 'UTF8')::jsonb -> 'entity_ids') entity
+		where v_has_bulk and bulk.verb = 'bulk' and bulk.status is null
+		order by 1, 2, 4 nulls last) every
+	left join lateral (
+		select x.id, x.hidden, x.deleted_position, x.upsert_positions, x.last_position
+		from leat.entities x where x.tenant_id = every.tenant and x.id = every.entity offset 0 for update) e on true;
+	return v_paths;
 end
 $$;
 

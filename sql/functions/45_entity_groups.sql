@@ -1,8 +1,9 @@
 -- The set-based path: what a batch writes to each entity, taken together.
 --
--- Happy path: intents are grouped and their deltas computed without a lock; then the rows are locked, in order; then all are merged by one
--- statement. What is not simple is named so, and left to the general path (30_entity_write.sql). A merge that comes alone mostly takes the
--- short path before all this (55_entity_single.sql).
+-- Happy path: intents are grouped and their deltas computed without a lock; then one update merges them all, which finds and locks the rows
+-- in order (leat.merge_entity_groups). Where that can't be, or has just failed, the rows are locked first, in order, and looked at; then
+-- they are merged by one statement, and what is not simple is named so and left to the general path (30_entity_write.sql). A merge that comes
+-- alone mostly takes the short path before all this (55_entity_single.sql).
 --
 -- Plans: every lookup is a probe of a primary key, by `lateral ... offset 0` or by ON CONFLICT, so that a plan made while the tables were
 -- empty stays right; the settings keep the planner from anything else. Rows are sorted before they are grouped, since an ORDER BY inside
@@ -59,6 +60,16 @@ begin
 			order by raw.tenant, raw.entity, raw.position) intent
 		group by intent.tenant, intent.entity) every;
 	return v_groups;
+end
+$$;
+
+-- May the groups be merged without a look at the rows first? They are merges into what others have made, all by services or all by users.
+create or replace function leat.are_mere_merges(p_groups leat.entity_groups) returns boolean
+language plpgsql immutable set search_path = pg_catalog
+as $$
+begin
+	return cardinality(p_groups.entity) > 0 and array_remove(p_groups.created, null) = '{}' and not false = any (p_groups.plain)
+		and (true = any (p_groups.respects)) is not true and not (true = any (p_groups.by_user) and false = any (p_groups.by_user));
 end
 $$;
 
@@ -265,9 +276,45 @@ begin
 end
 $$;
 
+-- Merges all groups by one update, without a look at the rows first, and under the rights that the caller has. All of them must be merges
+-- into rows that are live below the group; else no_data_found is raised. Where a row knows newer intents, its fields decide one by one.
+-- Locks: the rows, in the order of the groups.
+--
+-- Plan: the groups first, and a probe of the primary key for each. `created is null` is true of all; the planner takes it to be true of one in
+-- 200, and never finds anything cheaper, however small the table was when it looked.
+create or replace function leat.merge_entity_groups(p_groups leat.entity_groups) returns void
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_bitmapscan = off set jit = off
+as $$
+declare
+	v_merged bigint;
+begin
+	update leat.entities e
+	set content = e.content || case when e.last_position < g.first then g.content
+			else leat.newer_fields(e.content_positions, g.content, g.content_positions) end,
+		metadata = e.metadata || case when e.last_position < g.first then g.metadata
+			else leat.newer_fields(e.metadata_positions, g.metadata, g.metadata_positions) end,
+		content_positions = e.content_positions || case when e.last_position < g.first then g.content_positions
+			else leat.newer_fields(e.content_positions, g.content_positions, g.content_positions) end,
+		metadata_positions = e.metadata_positions || case when e.last_position < g.first then g.metadata_positions
+			else leat.newer_fields(e.metadata_positions, g.metadata_positions, g.metadata_positions) end,
+		last_position = greatest(e.last_position, g.last), updated_at = now()
+	from unnest(p_groups.tenant, p_groups.entity, p_groups.first, p_groups.last, p_groups.created, p_groups.content, p_groups.metadata,
+			p_groups.content_positions, p_groups.metadata_positions)
+		g (tenant, entity, first, last, created, content, metadata, content_positions, metadata_positions)
+	where g.created is null and e.tenant_id = g.tenant and e.id = g.entity and e.upsert_positions[1] < g.first and e.hidden is null;
+	get diagnostics v_merged = row_count;
+	if v_merged <> cardinality(p_groups.entity) then
+		raise no_data_found;
+	end if;
+end
+$$;
+
 -- The same under the rights of whoever asked: services' groups at once; users' tenant by tenant, as `authenticated`, who sees no tenant but
--- its own. Groups come in order of tenant. (A statement is planned anew when the role has changed since it ran last, so users' groups
--- cost their batch a few plans, and those of one batch share them.)
+-- its own. Groups come in order of tenant. p_paths null: by leat.merge_entity_groups; then they are all of services or all of users. (A
+-- statement is planned anew when the role has changed since it ran last, so users' groups cost their batch a few plans, and those of one
+-- batch share them.)
 create or replace function leat.write_groups_as_asked(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
 language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set jit = off
 as $$
@@ -275,9 +322,14 @@ declare
 	g constant leat.entity_groups := p_groups;
 	v_ours constant text := current_setting('role');
 	v_part record;
+	v_slice leat.entity_groups;
 begin
 	if (true = any (g.by_user)) is not true then
-		perform leat.write_entity_groups(g, p_paths, p_floor);
+		if p_paths is null then
+			perform leat.merge_entity_groups(g);
+		else
+			perform leat.write_entity_groups(g, p_paths, p_floor);
+		end if;
 		return;
 	end if;
 	if false = any (g.by_user) then
@@ -289,11 +341,17 @@ begin
 			array_agg(case when way.by_user then way.path end order by way.ord) as paths
 		from unnest(g.tenant, g.by_user, p_paths) with ordinality way (tenant, by_user, path, ord)
 		group by way.tenant having bool_or(way.by_user)
+		order by way.tenant
 	loop
+		v_slice := row(g.tenant[v_part.a:v_part.z], g.entity[v_part.a:v_part.z], null, null, null, g.first[v_part.a:v_part.z],
+			g.last[v_part.a:v_part.z], null, g.upserts[v_part.a:v_part.z], g.named[v_part.a:v_part.z], g.content[v_part.a:v_part.z],
+			g.metadata[v_part.a:v_part.z], g.content_positions[v_part.a:v_part.z], g.metadata_positions[v_part.a:v_part.z]);
 		perform set_config('leat.tenant_id', v_part.tenant::text, true), set_config('role', 'authenticated', true);
-		perform leat.write_entity_groups(row(g.tenant[v_part.a:v_part.z], g.entity[v_part.a:v_part.z], null, null, null, null, g.last[v_part.a:v_part.z],
-			null, g.upserts[v_part.a:v_part.z], g.named[v_part.a:v_part.z], g.content[v_part.a:v_part.z], g.metadata[v_part.a:v_part.z],
-			g.content_positions[v_part.a:v_part.z], g.metadata_positions[v_part.a:v_part.z])::leat.entity_groups, v_part.paths, p_floor);
+		if p_paths is null then
+			perform leat.merge_entity_groups(v_slice);
+		else
+			perform leat.write_entity_groups(v_slice, v_part.paths, p_floor);
+		end if;
 		perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
 	end loop;
 end

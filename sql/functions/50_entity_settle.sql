@@ -36,6 +36,7 @@ declare
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	v_writes bigint[] := p_position;
 	v_redrives record;
+	v_looks constant integer := coalesce(nullif(current_setting('leat.look_first', true), '')::integer, 0); -- so many batches look at the rows first
 	v_redriven constant boolean := position('leat.redrive.' in array_to_string(p_subject, ' ')) > 0;
 	i bigint;
 begin
@@ -107,23 +108,35 @@ begin
 		case when array_remove(p_actor, null) = '{}' and array_remove(p_traceparent, null) = '{}' then 'on' else '' end, true);
 
 	v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, p_body, v_status);
-	perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
-	v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
-	if true = any (v_groups.respects) then
-		v_unlocked := leat.bodies_without_locked(v_groups, v_paths, p_tenant, p_entity, p_body, v_status);
-		v_changed := array_positions(array(select skipped is not null from unnest(v_unlocked.skipped) skipped), true);
-		foreach i in array v_changed loop
-			v_detail[i] := jsonb_build_object('skipped_fields', v_unlocked.skipped[i]);
-		end loop;
-		if v_changed <> '{}' then
-			v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, v_unlocked.bodies, v_status);
-		end if;
-	end if;
 	-- which fields it is takes longer to find out than a few rows to compare
 	if cardinality(v_groups.entity) >= 16 then
 		v_set := set_config('leat.written', coalesce(leat.fields_of_groups(v_groups)::text, ''), true);
 	end if;
-	perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
+	if v_looks > 0 then
+		v_set := set_config('leat.look_first', (v_looks - 1)::text, false);
+	elsif not p_final and not v_redriven and 'bulk' <> all (p_verb) and leat.are_mere_merges(v_groups) then
+		begin
+			perform leat.write_groups_as_asked(v_groups, null, p_floor);
+			v_paths := '{}';
+		exception when no_data_found then
+			v_set := set_config('leat.look_first', '64', false); -- where some are missing, more will be
+		end;
+	end if;
+	if v_paths is null then
+		perform leat.take_turns_creating(v_groups, p_tenant, p_verb, p_body, v_status);
+		v_paths := leat.lock_entity_groups(v_groups, p_tenant, p_verb, p_body, v_status);
+		if true = any (v_groups.respects) then
+			v_unlocked := leat.bodies_without_locked(v_groups, v_paths, p_tenant, p_entity, p_body, v_status);
+			v_changed := array_positions(array(select skipped is not null from unnest(v_unlocked.skipped) skipped), true);
+			foreach i in array v_changed loop
+				v_detail[i] := jsonb_build_object('skipped_fields', v_unlocked.skipped[i]);
+			end loop;
+			if v_changed <> '{}' then
+				v_groups := leat.group_entity_intents(p_tenant, p_entity, v_writes, p_role, p_verb, v_unlocked.bodies, v_status);
+			end if;
+		end if;
+		perform leat.write_groups_as_asked(v_groups, v_paths, p_floor);
+	end if;
 	v_set := set_config('leat.written', '', true);
 
 	-- What is not simple, entity by entity.

@@ -28,7 +28,7 @@ begin
 			'merge_entity_content', 'merge_entity_metadata', 'expect_object', 'direct_marks', 'current_tenant', 'current_user_id',
 			'newer_fields', 'fields_since', 'fields_at', 'names_at', 'fields_without', 'upserts_that_matter', 'positions_of', 'merged',
 			'target_state', 'part_after', 'entity_after', 'change_entities', 'change_unlocked', 'upsert_entity', 'absent_message',
-			'write_entity_intent', 'write_entity_groups', 'claim_interaction'])
+			'write_entity_intent', 'write_entity_groups', 'merge_entity_groups', 'claim_interaction'])
 	loop
 		execute format('grant execute on function %s to authenticated', v_function);
 	end loop;

@@ -118,9 +118,8 @@ Test(grants, each_function_is_for_whom_it_is_meant)
 {
 	rig_sql_expect(&rig,
 		"absent_message change_entities change_unlocked claim_interaction claim_own_interaction current_member_role current_tenant"
-		" current_user_id direct_marks entity_after expect_object fields_at fields_since fields_without merge_entity_content "
-		"merge_entity_metadata "
-		"merged names_at newer_fields part_after"
+		" current_user_id direct_marks entity_after expect_object fields_at fields_since fields_without merge_entity_content"
+		" merge_entity_groups merge_entity_metadata merged names_at newer_fields part_after"
 		" positions_of target_state upsert_entity upserts_that_matter write_entity_groups write_entity_intent",
 		"select string_agg(p.proname, ' ' order by p.proname) from pg_proc p"
 		" where p.pronamespace = " OURS " and has_function_privilege('authenticated', p.oid, 'execute')");

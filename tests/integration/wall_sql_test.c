@@ -168,6 +168,10 @@ static const char *const statements[] = {
 	" '{null}', '{null}', array['{\"x\":1}'::jsonb], array['{}'::jsonb], array['{\"x\":99}'::jsonb], "
 	"array['{}'::jsonb])::leat.entity_groups,"
 	" '{existing}', 0)",
+	"select leat.merge_entity_groups(row(array['" RIG_TENANT_B
+	"']::uuid[], array['%1$s']::uuid[], '{true}', '{true}', '{false}', '{99}', '{99}', '{null}',"
+	" '{null}', '{null}', array['{\"x\":1}'::jsonb], array['{}'::jsonb], array['{\"x\":99}'::jsonb], "
+	"array['{}'::jsonb])::leat.entity_groups)",
 	/* what they do not */
 	"select leat.entity_result('" RIG_TENANT_B "', '%1$s')",
 	"select * from leat.apply_entity_intent('LEAT_ENTITY', 1, now(), 's', '" RIG_TENANT_B

@@ -63,8 +63,9 @@ $$;
 -- is taken by another one (the timestamps differ) opens a new epoch: the safety net under leat.check_stream. Messages come in order of
 -- sequence and time. Index: primary keys of activity and parked, one probe a message (lateral and offset 0, so that no plan made while the
 -- tables were empty can scan them).
-create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], out positions bigint[], out known bigint[],
-	out floor bigint)
+-- p_guess: the ledger is not probed, and known is a guess unless `sure`: that none is settled, which the ledger's primary key will tell.
+create or replace function leat.stream_positions(p_stream text, p_seq bigint[], p_at timestamptz[], p_guess boolean default false,
+	out positions bigint[], out known bigint[], out floor bigint, out sure boolean)
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
@@ -95,8 +96,12 @@ begin
 		positions := v_now.positions;
 		floor := v_now.floor;
 		known := null;
+		sure := positions[1] > coalesce(v_now.newest, -1);
 		exit when v_now.opened_at <= v_now.oldest and v_now.first_seq <= p_seq[1] and not coalesce(v_now.twins, false)
-			and positions[1] > coalesce(v_now.newest, -1);
+			and (sure or p_guess and not exists (
+				select from leat.parked p
+				where p.stream = p_stream and p.position between positions[1] and positions[cardinality(positions)]));
+		sure := true;
 
 		if v_now.opened_at > v_now.oldest then
 			positions := array(

@@ -291,13 +291,15 @@ declare
 	v_merged bigint;
 begin
 	update leat.entities e
-	set content = e.content || case when e.last_position < g.first then g.content
-			else leat.newer_fields(e.content_positions, g.content, g.content_positions) end,
-		metadata = e.metadata || case when e.last_position < g.first then g.metadata
+	set content = e.content || case when e.last_position < g.first then g.content else ( -- leat.newer_fields, in place
+			select coalesce(jsonb_object_agg(newer.field, g.content -> newer.field), '{}') from jsonb_each(g.content_positions) newer (field, position)
+			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
+		content_positions = e.content_positions || case when e.last_position < g.first then g.content_positions else (
+			select coalesce(jsonb_object_agg(newer.field, newer.position), '{}') from jsonb_each(g.content_positions) newer (field, position)
+			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
+		metadata = e.metadata || case when e.last_position < g.first or g.metadata = '{}' then g.metadata
 			else leat.newer_fields(e.metadata_positions, g.metadata, g.metadata_positions) end,
-		content_positions = e.content_positions || case when e.last_position < g.first then g.content_positions
-			else leat.newer_fields(e.content_positions, g.content_positions, g.content_positions) end,
-		metadata_positions = e.metadata_positions || case when e.last_position < g.first then g.metadata_positions
+		metadata_positions = e.metadata_positions || case when e.last_position < g.first or g.metadata = '{}' then g.metadata_positions
 			else leat.newer_fields(e.metadata_positions, g.metadata_positions, g.metadata_positions) end,
 		last_position = greatest(e.last_position, g.last), updated_at = now()
 	from unnest(p_groups.tenant, p_groups.entity, p_groups.first, p_groups.last, p_groups.created, p_groups.content, p_groups.metadata,

@@ -1,14 +1,25 @@
 -- The doors to leat.settle_entity_intents, or past it by leat.merge_single: messages from the stream, and what was parked.
 
--- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents.
+-- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents. Where several
+-- consumers share a stream, the batches of others are between and after these messages; that none of these is settled is a good guess then,
+-- and saves a probe for each.
 create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint[], p_at timestamptz[], p_subject text[], p_tenant uuid[],
 	p_role text[], p_verb text[], p_entity uuid[], p_actor text[], p_leat_id text[], p_reply_to text[], p_traceparent text[], p_headers bytea[],
 	p_body bytea[], p_code text[], p_message text[], p_reply_bytes bigint default 1048576)
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 declare
-	v_where record := leat.stream_positions(p_stream, p_seq, p_at);
+	v_where record := leat.stream_positions(p_stream, p_seq, p_at, cardinality(p_seq) >= 16);
 begin
+	if not v_where.sure then
+		begin
+			return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, null, v_where.positions, p_at,
+				p_subject, p_tenant, p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_traceparent, p_headers, p_body, p_code, p_message);
+			return;
+		exception when unique_violation then
+			v_where := leat.stream_positions(p_stream, p_seq, p_at);
+		end;
+	end if;
 	return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, v_where.known, v_where.positions, p_at,
 		p_subject, p_tenant, p_role, p_verb, p_entity, p_actor, p_leat_id, p_reply_to, p_traceparent, p_headers, p_body, p_code, p_message);
 end

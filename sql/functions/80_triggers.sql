@@ -99,6 +99,8 @@ $one$;
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
+	v_few constant boolean := cardinality(v_written) <= 4;
+	v_names constant text[] := array(select to_json(field)::text from unnest(v_written) field);
 	v_replays constant boolean := coalesce(current_setting('leat.replay', true), '') <> ''; -- then events are only counted (85_replay.sql)
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 	v_row record;
@@ -138,37 +140,41 @@ begin
 			coalesce(c.actor, v_claims ->> 'sub'), c.old, c.new
 		from signed c
 	), event as materialized (
-		select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id as subject,
-			case when not c.was_there then 'leat.entity.created' when c.is_there then 'leat.entity.updated' else 'leat.entity.deleted' end as type,
-			translate(c.traceparent, E'\t\r\n', '') as traceparent,
-			case when v_replays then '' else '{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
-				|| ',"changed":{"content":' || case when c.old_content = c.new_content then '[]' else to_json(array(
-					select field from (select unnest(coalesce(v_written,
-						array(select jsonb_object_keys(coalesce(c.old_content || c.new_content, c.new_content, c.old_content))))) as field) fields
-					where c.old_content -> field is distinct from c.new_content -> field))::text end
-				|| ',"metadata":' || case when c.old_metadata = c.new_metadata then '[]' else to_json(array(
-					select field from (select unnest(coalesce(v_written,
-						array(select jsonb_object_keys(coalesce(c.old_metadata || c.new_metadata, c.new_metadata, c.old_metadata))))) as field) fields
-					where c.old_metadata -> field is distinct from c.new_metadata -> field))::text end
+		select 'leat.event.' || c.tenant_id || '.entity.' || c.entity_id
+			|| case when not c.was_there then E'\tleat.entity.created\t' when c.is_there then E'\tleat.entity.updated\t' else E'\tleat.entity.deleted\t' end
+			|| coalesce(translate(c.traceparent, E'\t\r\n', ''), '')
+			|| case when v_replays then '' else E'\t{"entity_type":' || to_json(c.entity_type) || ',"position":' || c.stands_at
+				|| ',"changed":{"content":' || %4$s || ',"metadata":' || %5$s
 				|| case when coalesce(c.old_locked, '{}') <> coalesce(c.new_locked, '{}')
 					then ',"locked_fields":' || to_json(coalesce(c.new_locked, '{}')) else '' end
-				|| '}}' end as data
+				|| '}}' end as line
 		from signed c where c.was_there or c.is_there
 	)
 	insert into leat.outbox (subject, event, headers, body, events)
-	select e.subject, e.type, case when e.traceparent is null then '' else leat.header('traceparent', e.traceparent) end,
-		convert_to(e.data, 'UTF8'), null::integer
-	from event e where octet_length(e.data) > 8000 or (select count(*) from event) < 16
+	select split_part(e.line, E'\t', 1), split_part(e.line, E'\t', 2),
+		case when split_part(e.line, E'\t', 3) = '' then '' else leat.header('traceparent', split_part(e.line, E'\t', 3)) end,
+		convert_to(split_part(e.line, E'\t', 4), 'UTF8'), null::integer
+	from event e where octet_length(e.line) > 8192 or (select count(*) from event) < 16
 	union all
-	select 'leat.event.>', 'leat.entity', '', convert_to(string_agg(e.subject || E'\t' || e.type || E'\t' || coalesce(e.traceparent, '')
-		|| E'\t' || e.data, E'\n'), 'UTF8'), count(*)::integer
+	select 'leat.event.>', 'leat.entity', '', convert_to(string_agg(e.line, E'\n'), 'UTF8'), count(*)::integer
 	from (
-		select every.*, row_number() over () / 1000 as part from event every
-		where octet_length(every.data) <= 8000 and (select count(*) from event) >= 16) e
+		select every.line, row_number() over () / 1000 as part from event every
+		where octet_length(every.line) <= 8192 and (select count(*) from event) >= 16) e
 	group by e.part;
 	return null;
 end
 $body$;
+	-- the names of the fields that differ, as a JSON array
+	v_changed constant text := $changed$ case
+		when c.old_%1$s = c.new_%1$s then '[]'
+		when v_few then '[' || concat_ws(',', case when c.old_%1$s -> v_written[1] is distinct from c.new_%1$s -> v_written[1] then v_names[1] end,
+			case when c.old_%1$s -> v_written[2] is distinct from c.new_%1$s -> v_written[2] then v_names[2] end,
+			case when c.old_%1$s -> v_written[3] is distinct from c.new_%1$s -> v_written[3] then v_names[3] end,
+			case when c.old_%1$s -> v_written[4] is distinct from c.new_%1$s -> v_written[4] then v_names[4] end) || ']'
+		else to_json(array(
+			select field from (select unnest(coalesce(v_written,
+				array(select jsonb_object_keys(coalesce(c.old_%1$s || c.new_%1$s, c.new_%1$s, c.old_%1$s))))) as field) fields
+			where c.old_%1$s -> field is distinct from c.new_%1$s -> field))::text end $changed$;
 	v_way record;
 begin
 	for v_way in
@@ -181,7 +187,8 @@ begin
 	loop
 		execute format('create or replace function leat.note_%1$s() returns trigger language plpgsql security definer
 			set search_path = pg_catalog set enable_hashjoin = on set enable_seqscan = off as %2$L',
-			v_way.operation, format(v_body, v_way.source, replace(v_way.operation, 'truncate', 'delete'), v_way.short_ways));
+			v_way.operation, format(v_body, v_way.source, replace(v_way.operation, 'truncate', 'delete'), v_way.short_ways,
+				format(v_changed, 'content'), format(v_changed, 'metadata')));
 		execute format('create or replace trigger note_%1$s %2$s %1$s on leat.entities %3$s for each statement execute function leat.note_%1$s()',
 			v_way.operation, v_way.at, v_way.tables);
 	end loop;

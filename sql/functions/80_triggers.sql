@@ -100,7 +100,7 @@ declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
 	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
 	v_few constant boolean := cardinality(v_written) <= 4;
-	v_names constant text[] := array(select to_json(field)::text from unnest(v_written) field);
+	v_names text[]; -- in JSON
 	v_replays constant boolean := coalesce(current_setting('leat.replay', true), '') <> ''; -- then events are only counted (85_replay.sql)
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 	v_row record;
@@ -109,6 +109,9 @@ declare
 	v_traceparent text;
 begin
 	%3$s
+	if v_few then
+		v_names := array(select to_json(field)::text from unnest(v_written) field);
+	end if;
 	with change as (
 		select coalesce(n.tenant_id, o.tenant_id) as tenant_id, coalesce(n.id, o.id) as entity_id,
 			coalesce(n.entity_type, o.entity_type) as entity_type, coalesce(n.last_position, o.last_position) as stands_at,

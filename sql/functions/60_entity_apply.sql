@@ -1,4 +1,4 @@
--- The doors to leat.settle_entity_intents, or past it by leat.merge_single: messages from the stream, and what was parked.
+-- The doors to leat.settle_entity_intents, or past it by leat.merge_single and leat.merge_few: messages from the stream, and what was parked.
 
 -- A batch as it was fetched, one call, one transaction. p_seq: sequences of the stream; the rest as in leat.settle_entity_intents. Where several
 -- consumers share a stream, the batches of others are between and after these messages; that none of these is settled is a good guess then,
@@ -9,8 +9,15 @@ create or replace function leat.apply_entity_intents(p_stream text, p_seq bigint
 returns setof leat.settled language plpgsql set search_path = pg_catalog
 as $$
 declare
-	v_where record := leat.stream_positions(p_stream, p_seq, p_at, cardinality(p_seq) >= 16);
+	v_where record;
 begin
+	if cardinality(p_seq) between 2 and 4 and 'merge' = all (p_verb) and array_remove(p_code, null) = '{}' and array_remove(p_reply_to, null) = '{}'
+		and position('leat.redrive.' in array_to_string(p_subject, ' ')) = 0
+		and leat.merge_few(p_stream, p_seq, p_at, p_tenant, p_role, p_entity, p_actor, p_leat_id, p_traceparent, p_body)
+	then
+		return;
+	end if;
+	v_where := leat.stream_positions(p_stream, p_seq, p_at, cardinality(p_seq) >= 16);
 	if not v_where.sure then
 		begin
 			return query select * from leat.settle_entity_intents(p_stream, v_where.floor, false, p_reply_bytes, null, v_where.positions, p_at,

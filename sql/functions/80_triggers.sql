@@ -85,12 +85,12 @@ $none$;
 		values ('leat.event.' || v_row.tenant_id || '.entity.' || v_row.id, 'leat.entity.updated',
 			case when v_traceparent is null then '' else leat.header('traceparent', v_traceparent) end,
 			convert_to('{"entity_type":' || to_json(v_row.entity_type) || ',"position":' || v_row.position
-				|| ',"changed":{"content":' || to_json(array(
+				|| ',"changed":{"content":' || case when v_row.old_content = v_row.new_content then '[]' else to_json(array(
 					select field from jsonb_object_keys(v_row.old_content || v_row.new_content) field
-					where v_row.old_content -> field is distinct from v_row.new_content -> field))
-				|| ',"metadata":' || to_json(array(
+					where v_row.old_content -> field is distinct from v_row.new_content -> field))::text end
+				|| ',"metadata":' || case when v_row.old_metadata = v_row.new_metadata then '[]' else to_json(array(
 					select field from jsonb_object_keys(v_row.old_metadata || v_row.new_metadata) field
-					where v_row.old_metadata -> field is distinct from v_row.new_metadata -> field))
+					where v_row.old_metadata -> field is distinct from v_row.new_metadata -> field))::text end
 				|| '}}', 'UTF8'));
 		return null;
 	end if;

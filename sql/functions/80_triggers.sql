@@ -98,10 +98,10 @@ $one$;
 	v_body constant text := $body$
 declare
 	v_claims constant jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-	v_written constant text[] := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
-	v_few constant boolean := cardinality(v_written) <= 4;
-	v_names text[]; -- in JSON
-	v_replays constant boolean := coalesce(current_setting('leat.replay', true), '') <> ''; -- then events are only counted (85_replay.sql)
+	v_written text[];
+	v_few boolean;
+	v_names text[]; -- of v_written, in JSON
+	v_replays boolean; -- then events are only counted (85_replay.sql)
 	v_asks constant boolean := v_claims is null and current_setting('leat.anonymous', true) is distinct from 'on';
 	v_row record;
 	v_intent bigint;
@@ -109,6 +109,9 @@ declare
 	v_traceparent text;
 begin
 	%3$s
+	v_replays := coalesce(current_setting('leat.replay', true), '') <> '';
+	v_written := case when v_claims is null and pg_trigger_depth() = 1 then nullif(current_setting('leat.written', true), '') end;
+	v_few := cardinality(v_written) <= 4;
 	if v_few then
 		v_names := array(select to_json(field)::text from unnest(v_written) field);
 	end if;

@@ -222,13 +222,11 @@ Test(convergence, one_by_one_in_order_is_the_serial_fold_outcomes_and_all)
 	each_seed(rig_size(5, 300), run_in_order);
 }
 
-static void run_shuffled(struct gate *gate, uint64_t seed)
+static void apply_shuffled(struct gate *gate, const struct story *story)
 {
 	static const size_t spreads[] = {0, 3, 20, 1000};
-	struct story story;
 	struct deliveries deliveries;
-	story_tell(&story, seed, 120 + seed % 100, 1 + seed % 12);
-	deliveries_open(&deliveries, &story, seed, spreads[seed % 4]);
+	deliveries_open(&deliveries, story, story->seed, spreads[story->seed % 4]);
 	size_t most = 1 + chance_of(&deliveries.chance, 60);
 	unsigned often = (unsigned)chance_of(&deliveries.chance, 80);
 	while (deliveries.head < deliveries.tail) {
@@ -236,14 +234,34 @@ static void run_shuffled(struct gate *gate, uint64_t seed)
 		if (chance_percent(&deliveries.chance, often))
 			decide_some(gate, &deliveries);
 	}
-	expect_convergence(gate, &story);
+	expect_convergence(gate, story);
 	deliveries_close(&deliveries);
+}
+
+static void run_shuffled(struct gate *gate, uint64_t seed)
+{
+	struct story story;
+	story_tell(&story, seed, 120 + seed % 100, 1 + seed % 12);
+	apply_shuffled(gate, &story);
 	story_free(&story);
 }
 
 Test(convergence, any_order_and_any_batches_give_the_fold_of_what_was_applied)
 {
 	each_seed(rig_size(28, 3000), run_shuffled);
+}
+
+static void run_merges_shuffled(struct gate *gate, uint64_t seed)
+{
+	struct story story;
+	story_tell_merges(&story, seed, 200 + seed % 200, 1 + seed % 12);
+	apply_shuffled(gate, &story);
+	story_free(&story);
+}
+
+Test(convergence, merges_alone_in_any_order_and_any_batches_give_it_too)
+{
+	each_seed(rig_size(28, 3000), run_merges_shuffled);
 }
 
 /* ---- several connections at once ---- */
@@ -314,13 +332,11 @@ static void *decide_meanwhile(void *argument)
 	return NULL;
 }
 
-static void run_beside(struct gate *gate, uint64_t seed)
+static void apply_beside(struct gate *gate, const struct story *story)
 {
-	struct story story;
 	struct deliveries deliveries;
 	struct worker workers[CONNECTIONS + 1];
-	story_tell(&story, seed, 800, 2 + seed % 20);
-	deliveries_open(&deliveries, &story, seed, 50);
+	deliveries_open(&deliveries, story, story->seed, 50);
 	for (size_t i = 0; i <= CONNECTIONS; i++) {
 		workers[i].deliveries = &deliveries;
 		gate_open(&workers[i].gate, &rig);
@@ -330,13 +346,33 @@ static void run_beside(struct gate *gate, uint64_t seed)
 		pthread_join(workers[i].thread, NULL);
 		gate_close(&workers[i].gate);
 	}
-	cr_assert_str_empty(deliveries.failure, "LEAT_SEED=%" PRIu64 ": %s", seed, deliveries.failure);
-	expect_convergence(gate, &story);
+	cr_assert_str_empty(deliveries.failure, "LEAT_SEED=%" PRIu64 ": %s", story->seed, deliveries.failure);
+	expect_convergence(gate, story);
 	deliveries_close(&deliveries);
+}
+
+static void run_beside(struct gate *gate, uint64_t seed)
+{
+	struct story story;
+	story_tell(&story, seed, 800, 2 + seed % 20);
+	apply_beside(gate, &story);
 	story_free(&story);
 }
 
 Test(convergence, several_connections_at_once_give_the_fold_of_what_was_applied)
 {
 	each_seed(rig_size(4, 300), run_beside);
+}
+
+static void run_merges_beside(struct gate *gate, uint64_t seed)
+{
+	struct story story;
+	story_tell_merges(&story, seed, 800, 2 + seed % 20);
+	apply_beside(gate, &story);
+	story_free(&story);
+}
+
+Test(convergence, several_connections_that_merge_at_once_give_it_too)
+{
+	each_seed(rig_size(4, 300), run_merges_beside);
 }

@@ -96,10 +96,9 @@ static void add_bulk(struct told *told, struct leat_buf *body, struct chance *ch
 	told->fold.target_count = count;
 }
 
-static void add_target(struct told *told, struct leat_buf *body, struct chance *chance, size_t entities)
+static void add_target(struct told *told, struct leat_buf *body, struct chance *chance, size_t entity)
 {
 	enum leat_fold_verb verb = told->fold.verb;
-	size_t entity = chance_of(chance, entities);
 	told->targets[0] = entity_id(&told->fold.tenant, entity);
 	told->fold.target_count = 1;
 	leat_uuid_format(&told->targets[0], told->entity);
@@ -183,15 +182,23 @@ static void add_locks(struct told *told, struct leat_buf *body, struct chance *c
 	told->fold.parts[LEAT_FOLD_LOCKS].count = count;
 }
 
-static void add_respect(struct told *told, struct leat_buf *body, struct chance *chance)
+static void add_respect(struct told *told, struct leat_buf *body, struct chance *chance, unsigned percent)
 {
-	told->respects_locks = chance_percent(chance, 50);
+	told->respects_locks = chance_percent(chance, percent);
 	if (told->respects_locks || chance_percent(chance, 20))
 		leat_buf_printf(body, ",\"respect_locks\":%s", told->respects_locks ? "true" : "false");
 }
 
+/* What a story is about. */
+struct plot {
+	size_t entities;
+	unsigned users;    /* percent of the intents */
+	unsigned respects; /* percent of the merges respect locks */
+	size_t births;     /* so many upserts come first, one an entity, and only merges after; 0: all verbs, mixed */
+};
+
 /* All but the target. */
-static void add_rest(struct told *told, struct leat_buf *body, struct chance *chance)
+static void add_rest(struct told *told, struct leat_buf *body, struct chance *chance, const struct plot *plot)
 {
 	enum leat_fold_verb verb = told->fold.verb;
 	if (verb == LEAT_FOLD_DELETE)
@@ -203,29 +210,31 @@ static void add_rest(struct told *told, struct leat_buf *body, struct chance *ch
 	add_fields(told, body, chance, LEAT_FOLD_CONTENT);
 	add_fields(told, body, chance, LEAT_FOLD_METADATA);
 	if (verb == LEAT_FOLD_MERGE || verb == LEAT_FOLD_BULK)
-		add_respect(told, body, chance);
+		add_respect(told, body, chance, plot->respects);
 }
 
 /* ---- all of it ---- */
 
-static void tell(struct told *told, int64_t seq, struct chance *chance, size_t entities, unsigned users, size_t ids_used[TENANTS])
+static void tell(struct told *told, int64_t seq, struct chance *chance, const struct plot *plot, size_t ids_used[TENANTS])
 {
 	LEAT_BUF_SCOPED body = LEAT_BUF_INIT;
-	size_t tenant = chance_of(chance, TENANTS);
+	size_t number = (size_t)seq - 1;
+	bool is_birth = number < plot->births;
+	size_t tenant = is_birth ? number % TENANTS : chance_of(chance, TENANTS);
 	told->fold.position = seq;
-	told->fold.verb = draw_verb(chance);
+	told->fold.verb = is_birth ? LEAT_FOLD_UPSERT : plot->births > 0 ? LEAT_FOLD_MERGE : draw_verb(chance);
 	told->fold.targets = told->targets;
 	cr_assert(leat_uuid_parse(&told->fold.tenant, tenants[tenant], strlen(tenants[tenant])));
 	told->message =
 		(struct message){.seq = seq, .tenant = tenants[tenant], .verb = leat_fold_verb_name(told->fold.verb), .body = told->body};
-	told->message.role = chance_percent(chance, users) ? "user" : chance_percent(chance, 50) ? "service" : "engine";
+	told->message.role = chance_percent(chance, plot->users) ? "user" : chance_percent(chance, 50) ? "service" : "engine";
 
 	leat_buf_add_text(&body, "{");
 	if (told->fold.verb == LEAT_FOLD_BULK)
-		add_bulk(told, &body, chance, entities);
+		add_bulk(told, &body, chance, plot->entities);
 	else
-		add_target(told, &body, chance, entities);
-	add_rest(told, &body, chance);
+		add_target(told, &body, chance, is_birth ? number / TENANTS : chance_of(chance, plot->entities));
+	add_rest(told, &body, chance, plot);
 	leat_buf_add_text(&body, "}");
 	cr_assert_lt(body.len, sizeof told->body);
 	memcpy(told->body, body.data, body.len + 1);
@@ -238,13 +247,25 @@ static void tell(struct told *told, int64_t seq, struct chance *chance, size_t e
 	}
 }
 
-void story_tell(struct story *story, uint64_t seed, size_t count, size_t entities)
+static void tell_all(struct story *story, uint64_t seed, size_t count, const struct plot *plot)
 {
 	struct chance chance = {seed};
 	size_t ids_used[TENANTS] = {0};
 	*story = (struct story){.seed = seed, .count = count, .intents = leat_alloc_zero(count, sizeof(struct told))};
 	for (size_t i = 0; i < count; i++)
-		tell(&story->intents[i], (int64_t)i + 1, &chance, entities, users_percent[seed % 3], ids_used);
+		tell(&story->intents[i], (int64_t)i + 1, &chance, plot, ids_used);
+}
+
+void story_tell(struct story *story, uint64_t seed, size_t count, size_t entities)
+{
+	tell_all(story, seed, count, &(struct plot){.entities = entities, .users = users_percent[seed % 3], .respects = 50});
+}
+
+void story_tell_merges(struct story *story, uint64_t seed, size_t count, size_t entities)
+{
+	static const unsigned users[] = {0, 100, 10};
+	tell_all(story, seed, count,
+		&(struct plot){.entities = entities, .users = users[seed % 3], .respects = seed % 2 == 0 ? 0 : 1, .births = entities * TENANTS});
 }
 
 void story_free(struct story *story)

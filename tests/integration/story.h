@@ -48,6 +48,8 @@ struct story {
 
 /* `entities` per tenant, at most STORY_ENTITIES. Free it. */
 void story_tell(struct story *story, uint64_t seed, size_t count, size_t entities);
+/* Of merges, after an upsert of each entity. */
+void story_tell_merges(struct story *story, uint64_t seed, size_t count, size_t entities);
 void story_free(struct story *story);
 
 /* ---- how each intent ended: story_verdict.c. All positions are of epoch 0. ---- */

@@ -204,7 +204,44 @@ begin
 end
 $$;
 
--- Writes the groups of paths `existing` and `mixed`, under the rights that the caller has.
+-- Merges all groups by one update, without a look at the rows first, and under the rights that the caller has. All of them must be merges
+-- into rows that are live below the group; else no_data_found is raised. Where a row knows newer intents, its fields decide one by one.
+-- Locks: the rows, in the order of the groups.
+--
+-- Plan: the groups first, and a probe of the primary key for each. `created is null` is true of all; the planner takes it to be true of one in
+-- 200, and never finds anything cheaper, however small the table was when it looked.
+create or replace function leat.merge_entity_groups(p_groups leat.entity_groups) returns void
+language plpgsql set search_path = pg_catalog
+set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set enable_bitmapscan = off set jit = off
+as $$
+declare
+	v_merged bigint;
+begin
+	update leat.entities e
+	set content = e.content || case when e.last_position < g.first then g.content else ( -- leat.newer_fields, in place
+			select coalesce(jsonb_object_agg(newer.field, g.content -> newer.field), '{}') from jsonb_each(g.content_positions) newer (field, position)
+			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
+		content_positions = e.content_positions || case when e.last_position < g.first then g.content_positions else (
+			select coalesce(jsonb_object_agg(newer.field, newer.position), '{}') from jsonb_each(g.content_positions) newer (field, position)
+			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
+		metadata = e.metadata || case when e.last_position < g.first or g.metadata = '{}' then g.metadata
+			else leat.newer_fields(e.metadata_positions, g.metadata, g.metadata_positions) end,
+		metadata_positions = e.metadata_positions || case when e.last_position < g.first or g.metadata = '{}' then g.metadata_positions
+			else leat.newer_fields(e.metadata_positions, g.metadata_positions, g.metadata_positions) end,
+		last_position = greatest(e.last_position, g.last), updated_at = now()
+	from unnest(p_groups.tenant, p_groups.entity, p_groups.first, p_groups.last, p_groups.created, p_groups.content, p_groups.metadata,
+			p_groups.content_positions, p_groups.metadata_positions)
+		g (tenant, entity, first, last, created, content, metadata, content_positions, metadata_positions)
+	where g.created is null and e.tenant_id = g.tenant and e.id = g.entity and e.upsert_positions[1] < g.first and e.hidden is null;
+	get diagnostics v_merged = row_count;
+	if v_merged <> cardinality(p_groups.entity) then
+		raise no_data_found;
+	end if;
+end
+$$;
+
+-- Writes the groups of paths `existing` and `mixed`, under the rights that the caller has. p_paths null: by leat.merge_entity_groups.
 create or replace function leat.write_entity_groups(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
 language plpgsql set search_path = pg_catalog
 set plan_cache_mode = force_generic_plan set jit = off
@@ -212,6 +249,10 @@ as $$
 declare
 	v_written bigint;
 begin
+	if p_paths is null then
+		perform leat.merge_entity_groups(p_groups);
+		return;
+	end if;
 	insert into leat.entities as e (tenant_id, id, entity_type, last_position, key, type_position, upsert_positions, content, metadata,
 		content_positions, metadata_positions)
 	select g.tenant, g.entity, coalesce(g.named ->> 'entity_type', ''), g.last, g.named ->> 'key',
@@ -276,47 +317,9 @@ begin
 end
 $$;
 
--- Merges all groups by one update, without a look at the rows first, and under the rights that the caller has. All of them must be merges
--- into rows that are live below the group; else no_data_found is raised. Where a row knows newer intents, its fields decide one by one.
--- Locks: the rows, in the order of the groups.
---
--- Plan: the groups first, and a probe of the primary key for each. `created is null` is true of all; the planner takes it to be true of one in
--- 200, and never finds anything cheaper, however small the table was when it looked.
-create or replace function leat.merge_entity_groups(p_groups leat.entity_groups) returns void
-language plpgsql set search_path = pg_catalog
-set plan_cache_mode = force_generic_plan set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
-set enable_bitmapscan = off set jit = off
-as $$
-declare
-	v_merged bigint;
-begin
-	update leat.entities e
-	set content = e.content || case when e.last_position < g.first then g.content else ( -- leat.newer_fields, in place
-			select coalesce(jsonb_object_agg(newer.field, g.content -> newer.field), '{}') from jsonb_each(g.content_positions) newer (field, position)
-			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
-		content_positions = e.content_positions || case when e.last_position < g.first then g.content_positions else (
-			select coalesce(jsonb_object_agg(newer.field, newer.position), '{}') from jsonb_each(g.content_positions) newer (field, position)
-			where coalesce((e.content_positions -> newer.field)::bigint, 0) < newer.position::bigint) end,
-		metadata = e.metadata || case when e.last_position < g.first or g.metadata = '{}' then g.metadata
-			else leat.newer_fields(e.metadata_positions, g.metadata, g.metadata_positions) end,
-		metadata_positions = e.metadata_positions || case when e.last_position < g.first or g.metadata = '{}' then g.metadata_positions
-			else leat.newer_fields(e.metadata_positions, g.metadata_positions, g.metadata_positions) end,
-		last_position = greatest(e.last_position, g.last), updated_at = now()
-	from unnest(p_groups.tenant, p_groups.entity, p_groups.first, p_groups.last, p_groups.created, p_groups.content, p_groups.metadata,
-			p_groups.content_positions, p_groups.metadata_positions)
-		g (tenant, entity, first, last, created, content, metadata, content_positions, metadata_positions)
-	where g.created is null and e.tenant_id = g.tenant and e.id = g.entity and e.upsert_positions[1] < g.first and e.hidden is null;
-	get diagnostics v_merged = row_count;
-	if v_merged <> cardinality(p_groups.entity) then
-		raise no_data_found;
-	end if;
-end
-$$;
-
 -- The same under the rights of whoever asked: services' groups at once; users' tenant by tenant, as `authenticated`, who sees no tenant but
--- its own. Groups come in order of tenant. p_paths null: by leat.merge_entity_groups; then they are all of services or all of users. (A
--- statement is planned anew when the role has changed since it ran last, so users' groups cost their batch a few plans, and those of one
--- batch share them.)
+-- its own. Groups come in order of tenant; without paths they are all of services or all of users. (A statement is planned anew when the role
+-- has changed since it ran last, so users' groups cost their batch a few plans, and those of one batch share them.)
 create or replace function leat.write_groups_as_asked(p_groups leat.entity_groups, p_paths text[], p_floor bigint) returns void
 language plpgsql set search_path = pg_catalog set plan_cache_mode = force_generic_plan set jit = off
 as $$
@@ -327,11 +330,7 @@ declare
 	v_slice leat.entity_groups;
 begin
 	if (true = any (g.by_user)) is not true then
-		if p_paths is null then
-			perform leat.merge_entity_groups(g);
-		else
-			perform leat.write_entity_groups(g, p_paths, p_floor);
-		end if;
+		perform leat.write_entity_groups(g, p_paths, p_floor);
 		return;
 	end if;
 	if false = any (g.by_user) then
@@ -349,11 +348,7 @@ begin
 			g.last[v_part.a:v_part.z], null, g.upserts[v_part.a:v_part.z], g.named[v_part.a:v_part.z], g.content[v_part.a:v_part.z],
 			g.metadata[v_part.a:v_part.z], g.content_positions[v_part.a:v_part.z], g.metadata_positions[v_part.a:v_part.z]);
 		perform set_config('leat.tenant_id', v_part.tenant::text, true), set_config('role', 'authenticated', true);
-		if p_paths is null then
-			perform leat.merge_entity_groups(v_slice);
-		else
-			perform leat.write_entity_groups(v_slice, v_part.paths, p_floor);
-		end if;
+		perform leat.write_entity_groups(v_slice, case when p_paths is not null then v_part.paths end, p_floor);
 		perform set_config('role', v_ours, true), set_config('leat.tenant_id', '', true);
 	end loop;
 end

@@ -70,8 +70,8 @@ begin
 end
 $$;
 
--- The same for a few, which are merges of different entities; all of them or none. Messages come in order. Order of locks: as in
--- leat.settle_entity_intents.
+-- The same for a few, which are merges of different entities; all of them or none. Messages come in order of sequence, so one of an older
+-- epoch may be behind those of the newest. Order of locks: as in leat.settle_entity_intents.
 create or replace function leat.merge_few(p_stream text, p_seq bigint[], p_at timestamptz[], p_tenant uuid[], p_role text[], p_entity uuid[],
 	p_actor text[], p_leat_id text[], p_traceparent text[], p_body bytea[]) returns boolean
 language plpgsql set search_path = pg_catalog
@@ -86,7 +86,7 @@ declare
 	v_rows bigint;
 	v_set text; -- see leat.merge_single
 begin
-	select e.epoch::bigint << 40 as base, e.opened_at <= p_at[1] and e.first_seq <= p_seq[1] as is_current, exists (
+	select e.epoch::bigint << 40 as base, e.opened_at <= all (p_at) and e.first_seq <= p_seq[1] as is_current, exists (
 		select from leat.parked p
 		where p.stream = p_stream and p.position between e.epoch::bigint << 40 | p_seq[1] and e.epoch::bigint << 40 | p_seq[cardinality(p_seq)])
 		as is_parked

@@ -127,6 +127,20 @@ Test(positions, what_is_still_in_hand_of_the_old_stream_is_known)
 	expect_content("{\"a\": \"new\"}");
 }
 
+/* Few merges go a shorter way (leat.merge_few), on which all are of the newest epoch. */
+Test(positions, a_few_merges_of_both_streams_are_told_apart)
+{
+	expect_check("0", 0);
+	const struct message upserts[] = {intent(1, "upsert", ENTITY_1, ""), intent(2, "upsert", ENTITY_2, "")};
+	PUT_EXPECT(&gate, upserts, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	cr_assert_eq(put(&gate, intent(5, "merge", ENTITY_2, "'content':{'a':'old'}")), LEAT_OUTCOME_APPLIED);
+	expect_check("1", 1000);
+	cr_assert_eq(put(&gate, merge_at(1, 1001, "'content':{'a':'new'}")), LEAT_OUTCOME_APPLIED);
+	const struct message batch[] = {merge_at(2, 1002, "'content':{'a':'newer'}"), intent(5, "merge", ENTITY_2, "'content':{'a':'old'}")};
+	PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_KNOWN);
+	expect_ledger("0|1 0|2 0|5 1|1 1|2");
+}
+
 /* Both looked before either had opened it: the second waits for the first. */
 static void *notice(void *result)
 {

@@ -110,6 +110,24 @@ Test(schema, every_functions_file_can_be_run_again)
 	free(output);
 }
 
+/* Functions are there already when a migration runs, other than in a new database; and rows. */
+Test(schema, a_database_without_the_newest_migration_gets_it)
+{
+	rig_migrate(&rig);
+	rig_sql(&rig, "do $$ declare v_fetch constant text := pg_get_functiondef('leat.fetch_outbox'::regproc); begin"
+				  " drop function leat.fetch_outbox; alter table leat.outbox alter column events type integer;"
+				  " drop domain leat.event_count; alter table leat.outbox add constraint outbox_events_check check (events between 1 and 1024);"
+				  " execute v_fetch; end $$");
+	rig_sql(&rig, "insert into leat.outbox (subject, body, events) values ('leat.event.>', '', 16)");
+	rig_sql(&rig, "delete from leat.schema_files where name = 'migrations/0023_shorter_ways.sql'");
+	rig_sql(&rig, "update leat.schema_files set checksum = 'older' where name like 'functions/%%'");
+	say_run(&rig, "again", 0, RIG_ARGS("migrate"));
+	say_expect(&rig, "again", "0023_shorter_ways.sql: run");
+	rig_sql_expect(&rig, "leat.event_count 16",
+		"select concat_ws(' ', pg_typeof(events), events) from leat.outbox where subject = 'leat.event.>'");
+	cr_expect_eq(rig_sql_int(&rig, "select count(*) from leat.fetch_outbox(0, 100, 100000)"), 1);
+}
+
 Test(schema, a_statement_that_fails_names_its_file_and_undoes_all)
 {
 	rig_sql(&rig, "create schema leat; create table leat.entities (in_the_way boolean)");

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FEW 4 /* most that go the way of the few */
@@ -71,7 +72,7 @@ Test(merges, fields_that_are_newer_are_left_alone)
 	rig_sql_expect(&rig,
 		"{\"a\": 50, \"b\": 40, \"c\": 42} {\"m\": 50, \"n\": 42} {\"a\": 50, \"b\": 40, \"c\": 42} {\"m\": 50, \"n\": 42} 50",
 		"select concat_ws(' ', content, metadata, content_positions, metadata_positions, last_position) from leat.entities where id = "
-	    "'" ENTITY_1 "'");
+		"'" ENTITY_1 "'");
 	expect_content(ENTITY_2, "{\"a\": 2, \"b\": 44}");
 }
 
@@ -91,6 +92,22 @@ Test(merges, one_that_waits_for_its_entity_holds_up_nobody)
 	cr_assert_eq(gate_decide_all(&gate, 0, 30), 0);
 	rig_sql_expect(&rig, "rejected not_found 2",
 		"select concat_ws(' ', outcome, code, count(*)) from leat.activity where target_id = '%s' group by outcome, code", missing);
+}
+
+Test(merges, what_the_login_was_set_to_by_somebody_holds_up_nothing)
+{
+	static const char *const values[] = {"abc", "-1", "99999999999"};
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		LEAT_PG_RESULT_SCOPED *result = NULL;
+		struct leat_error err;
+		char sql[64];
+		snprintf(sql, sizeof sql, "set leat.look_first = '%s'", values[i]);
+		cr_assert_eq(leat_pg_run_sql(gate.pg, sql, &result, &err), LEAT_OK, "%s", err.text);
+		int64_t at = 10 + (int64_t)i * 10;
+		const struct message batch[] = {
+			intent(at, "merge", ENTITY_1, "'content':{'b':1}"), intent(at + 1, "unset", ENTITY_2, "'content':['a']")};
+		PUT_EXPECT(&gate, batch, LEAT_OUTCOME_APPLIED, LEAT_OUTCOME_APPLIED);
+	}
 }
 
 Test(merges, users_merge_in_their_tenant_only)

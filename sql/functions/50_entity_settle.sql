@@ -36,7 +36,8 @@ declare
 	v_reply_room bigint := 8388608; -- bytes of replies to one batch; results beyond are left out
 	v_writes bigint[] := p_position;
 	v_redrives record;
-	v_looks constant integer := coalesce(substring(current_setting('leat.look_first', true) from '^\d{1,3}$')::integer, 0); -- so many batches look at the rows first
+	-- so many batches of this session look at the rows first
+	v_looks constant integer := coalesce(substring(current_setting('leat.look_first', true) from '^\d{1,3}$')::integer, 0);
 	v_redriven constant boolean := position('leat.redrive.' in array_to_string(p_subject, ' ')) > 0;
 	i bigint;
 begin

@@ -30,12 +30,6 @@ static void expect_ledger(int64_t position, const char *expected)
 	rig_sql_expect(&rig, expected, "select concat_ws(' ', outcome, code) from leat.activity where position = %ld", (long)position);
 }
 
-static struct message with_id(struct message message, const char *leat_id)
-{
-	message.leat_id = leat_id;
-	return message;
-}
-
 /* ---- writes ---- */
 
 Test(apply, a_merge_keeps_what_it_does_not_name)

@@ -186,6 +186,12 @@ struct message bulk_intent(int64_t seq, const char *entities, const char *member
 	return with_body(message, "{'entity_ids':[%s],%s}", entities, members);
 }
 
+struct message with_id(struct message message, const char *leat_id)
+{
+	message.leat_id = leat_id;
+	return message;
+}
+
 void put_all(struct gate *gate, const struct message *messages, size_t count, struct answer *answers)
 {
 	const struct message *batch[LONGEST_BATCH];

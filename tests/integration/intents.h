@@ -67,6 +67,7 @@ enum leat_kind gate_apply(struct gate *gate, const struct message *const *messag
 struct message intent(int64_t seq, const char *verb, const char *entity, const char *members);
 /* The same to several: entities as in the JSON array, with '. */
 struct message bulk_intent(int64_t seq, const char *entities, const char *members);
+struct message with_id(struct message message, const char *leat_id);
 #define ENTITY_1 "eeeeeeee-0000-4000-8000-000000000001"
 #define ENTITY_2 "eeeeeeee-0000-4000-8000-000000000002"
 #define ENTITY_3 "eeeeeeee-0000-4000-8000-000000000003"

@@ -31,12 +31,6 @@ static void expect_ledger(int64_t position, const char *expected)
 		"select concat_ws(' ', outcome, code, nullif(detail - 'message', '{}')) from leat.activity where position = %ld", (long)position);
 }
 
-static struct message with_id(struct message message, const char *leat_id)
-{
-	message.leat_id = leat_id;
-	return message;
-}
-
 /* A batch of its own each, so that every one meets what was before it as settled. */
 #define PUT_EACH(...)                                                                                                                      \
 	for (size_t each_ = 0; each_ < sizeof((struct message[]){__VA_ARGS__}) / sizeof(struct message); each_++)                              \

@@ -48,12 +48,6 @@ static struct message asking(struct message message)
 	return message;
 }
 
-static struct message with_id(struct message message, const char *leat_id)
-{
-	message.leat_id = leat_id;
-	return message;
-}
-
 /* The reply has this status and these skipped_fields. */
 static void expect_said(const struct answer *answer, const char *status, const char *skipped)
 {

@@ -38,12 +38,6 @@ static void expect_ledger(const char *expected)
 		" from leat.activity");
 }
 
-static struct message with_id(struct message message, const char *leat_id)
-{
-	message.leat_id = leat_id;
-	return message;
-}
-
 static struct message at(int64_t at_ms, struct message message)
 {
 	message.at_ms = at_ms;
